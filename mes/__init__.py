@@ -1,0 +1,1 @@
+"""The MES of a battery pack plant: orders, lots, units, interlocks, results and genealogy."""

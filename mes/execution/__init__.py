@@ -1,0 +1,5 @@
+"""Execution: what a station may do. It asks a permit, and reports a result.
+
+Owns `permit`, `cycle` and `finding`. Law 4: one cycle, one effect, however often it is asked or reported. A permit may
+be refused; a fact may not: what a report breaks is recorded as a finding, and holds the unit (law 6).
+"""

@@ -1,0 +1,83 @@
+"""The act behind *may I?*"""
+
+import json
+
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, Session
+from mes.execution import answers, rules
+from mes.execution.messages import PermitAnswer, PermitRequest
+from mes.execution.queries import Seen
+from mes.execution.rules import Reason, Said
+from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
+from mes.materials.queries import lock_lots
+from mes.products.rules import StepPlan, find_step
+from mes.units.queries import lock_units
+
+_WRITE_PERMIT = Prepared(
+    text(
+        """
+        INSERT INTO permit (station_id, cycle, asker, serial, unit_id, lot_id, step_id, granted, refusals, facts,
+                            rules_version, operator, asked_at)
+        VALUES (:station_id, :cycle, :asker, :serial, :unit_id, :lot_id, :step_id, :granted, :refusals,
+                CAST(:facts AS jsonb), :rules_version, :operator, :at)
+        """
+    ).bindparams(
+        *(bindparam(name, type_=BigInteger) for name in ("station_id", "unit_id", "lot_id", "step_id")),
+        bindparam("granted", type_=Boolean),
+        bindparam("refusals", type_=ARRAY(Text)),
+    )
+)
+
+
+async def request_permit(session: Session, message: PermitRequest) -> PermitAnswer:
+    """*May I?* Answers yes, with the recipe and what is expected, or no with all reasons; a repeat the same again."""
+    found_units = await lock_units(session, [message.serial])
+    found_lots = {} if found_units else await lock_lots(session, [message.serial], [])
+    subject = await find_subject(session, message.serial, found_units, found_lots)
+    seen = await see_subject(session, message, subject, found_units, found_lots)
+    if seen.permit_id is not None:
+        return await _repeat_permit(session, message, seen, subject)
+    step = find_step(subject.plan, seen.operations) if subject.plan else None
+    said = _reasons_against(message, subject, seen, step)
+    if seen.station_id is None:  # nothing to store an answer under: the journal keeps it
+        return answers.permit(message, subject.plan, None, said)
+    await session.run(
+        _WRITE_PERMIT,
+        station_id=seen.station_id,
+        cycle=message.cycle,
+        asker=message.asker,
+        serial=message.serial,
+        unit_id=subject.unit_id,
+        lot_id=subject.lot_id,
+        step_id=step.id if step else None,
+        granted=not said,
+        refusals=[reason.code.value for reason in said],
+        facts=json.dumps(dict(said[0].facts) if said else {}),
+        rules_version=rules.VERSION,
+        operator=message.operator,
+        at=session.at,
+    )
+    session.tell("permit", station=message.station, serial=message.serial, granted=not said)
+    return answers.permit(message, subject.plan, step, said)
+
+
+async def _repeat_permit(session: Session, message: PermitRequest, seen: Seen, subject: Subject) -> PermitAnswer:
+    if seen.permit_serial != message.serial:
+        raise CycleReused(
+            cycle=message.cycle, station=message.station, recorded=seen.permit_serial, serial=message.serial
+        )
+    session.repeated()
+    said = [Said(Reason(code), seen.permit_facts) for code in seen.permit_refusals]
+    steps = subject.plan.steps.values() if subject.plan else ()
+    step = next((s for s in steps if s.id == seen.permit_step_id), None)
+    return answers.permit(message, subject.plan, step, said)
+
+
+def _reasons_against(message: PermitRequest, subject: Subject, seen: Seen, step: StepPlan | None) -> list[Said]:
+    if seen.station_id is None:
+        return [Said(Reason.STATION_UNKNOWN, {"station": message.station})]
+    if subject.unit is None and subject.lot is None:
+        return [Said(Reason.UNIT_UNKNOWN, {"serial": message.serial})]
+    return rules.refusals(route_facts(message, subject, seen, step))

@@ -1,0 +1,167 @@
+"""Gathers the facts a permit or a report is decided by."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, ReadSession
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold on one of the units or lots a message names."""
+
+    id: int
+    unit_id: int | None
+    lot_id: int | None
+    containment_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What stands at a position of the unit already, or was used up in it."""
+
+    part_id: int
+    position: int | None
+    child_id: int | None
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that one read finds out about a message's station, cycle, unit and parts."""
+
+    station_id: int | None
+    operations: tuple[str, ...]
+    tool_id: int | None
+    permit_id: int | None
+    permit_serial: str | None
+    permit_granted: bool | None
+    permit_refusals: tuple[str, ...]
+    permit_facts: dict[str, str]
+    permit_step_id: int | None
+    cycle_id: int | None
+    cycle_answer: dict[str, Any] | None
+    order: str | None
+    order_state: str | None
+    passed_steps: frozenset[int]
+    holds: tuple[OpenHold, ...]
+    fitted: tuple[Fitted, ...]
+    elsewhere: dict[int, int]  # child id -> the parent it is in
+
+
+# One statement, so that its cost doesn't grow with what is asked; taken after the locks, so that it sees what those
+# who held them before have committed.
+_SEE = Prepared(
+    text(
+        """
+        SELECT s.id AS station_id, s.operations,
+            (SELECT t.id FROM tool t WHERE t.code = :tool AND t.station_id = s.id) AS tool_id,
+            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts, p.step_id AS permit_step_id,
+            c.id AS cycle_id, c.answer, o.number AS order_number, o.state AS order_state,
+            (SELECT array_agg(step_id) FROM (
+                SELECT DISTINCT ON (step_id) step_id, verdict FROM cycle
+                WHERE unit_id = :unit_id OR lot_id = :lot_id ORDER BY step_id, id DESC) AS latest
+             WHERE verdict = 'passed') AS passed,
+            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.containment_id, h.reason) ORDER BY h.id)
+             FROM hold h WHERE h.released_at IS NULL AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids))
+            ) AS holds,
+            f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents
+        FROM (SELECT) AS one
+        LEFT JOIN station s ON s.code = :station
+        LEFT JOIN permit p ON p.station_id = s.id AND p.cycle = :cycle
+        LEFT JOIN cycle c ON c.station_id = s.id AND c.cycle = :cycle
+        LEFT JOIN work_order o ON o.id = :order_id
+        LEFT JOIN LATERAL (
+            SELECT array_agg(i.part_id) AS part_ids, array_agg(i.position) AS positions,
+                   array_agg(i.child_id) AS child_ids, array_agg(i.quantity) AS quantities
+            FROM installation i WHERE i.parent_id = :parent_id AND i.removed_at IS NULL) AS f ON true
+        LEFT JOIN LATERAL (
+            SELECT array_agg(i.child_id) AS children, array_agg(i.parent_id) AS parents
+            FROM installation i WHERE i.child_id = ANY(:child_ids) AND i.removed_at IS NULL) AS e ON true
+        """
+    ).bindparams(
+        *(bindparam(name, type_=Text) for name in ("tool", "station", "cycle")),
+        *(bindparam(name, type_=BigInteger) for name in ("unit_id", "lot_id", "order_id", "parent_id")),
+        *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("unit_ids", "lot_ids", "child_ids")),
+    )
+)
+
+
+async def see(
+    session: ReadSession,
+    *,
+    station: str,
+    cycle: str,
+    tool: str | None = None,
+    unit_id: int | None = None,
+    lot_id: int | None = None,
+    order_id: int | None = None,
+    unit_ids: Sequence[int] = (),
+    lot_ids: Sequence[int] = (),
+    parent_id: int | None = None,
+    child_ids: Sequence[int] = (),
+) -> Seen:
+    """Gather what is recorded: the caller holds the locks."""
+    rows = await session.run(
+        _SEE,
+        station=station,
+        cycle=cycle,
+        tool=tool,
+        unit_id=unit_id,
+        lot_id=lot_id,
+        order_id=order_id,
+        unit_ids=unit_ids,
+        lot_ids=lot_ids,
+        parent_id=parent_id,
+        child_ids=child_ids,
+    )
+    row = rows[0]
+    holds = json.loads(row["holds"]) if row["holds"] else ()
+    return Seen(
+        station_id=row["station_id"],
+        operations=tuple(row["operations"] or ()),
+        tool_id=row["tool_id"],
+        permit_id=row["permit_id"],
+        permit_serial=row["permit_serial"],
+        permit_granted=row["granted"],
+        permit_refusals=tuple(row["refusals"] or ()),
+        permit_facts=json.loads(row["facts"]) if row["facts"] else {},
+        permit_step_id=row["permit_step_id"],
+        cycle_id=row["cycle_id"],
+        cycle_answer=json.loads(row["answer"]) if row["answer"] else None,
+        order=row["order_number"],
+        order_state=row["order_state"],
+        passed_steps=frozenset(row["passed"] or ()),
+        holds=tuple(OpenHold(*hold) for hold in holds),
+        fitted=tuple(
+            Fitted(*values)
+            for values in zip(
+                row["part_ids"] or (),
+                row["positions"] or (),
+                row["child_ids"] or (),
+                row["quantities"] or (),
+                strict=True,
+            )
+        ),
+        elsewhere=dict(zip(row["children"] or (), row["parents"] or (), strict=True)),
+    )
+
+
+_PARTS = Prepared(
+    text("SELECT number, id FROM part WHERE number = ANY(:numbers)").bindparams(bindparam("numbers", type_=ARRAY(Text)))
+)
+
+
+async def part_ids(session: ReadSession, numbers: Collection[str]) -> dict[str, int]:
+    """The ids of parts by number, those that exist; a part keeps its id, so each is looked up once."""
+    known: dict[str, int] = session.frozen.setdefault("part_ids", {})
+    if missing := [number for number in numbers if number not in known]:
+        known |= {row["number"]: row["id"] for row in await session.run(_PARTS, numbers=missing)}
+    return {number: known[number] for number in numbers if number in known}

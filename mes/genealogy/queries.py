@@ -1,0 +1,106 @@
+"""Traces: down to the cells and lots, up to the packs, now or as of a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy import DateTime as Timestamp
+
+from mes.db import Prepared, ReadSession
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A unit that contains what was asked for."""
+
+    id: int
+    serial: str
+    part: str
+    state: str
+    quantity: float
+    is_root: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One edge of a tree, with what it leads to."""
+
+    parent_id: int
+    child_id: int | None
+    depth: int
+    part: str
+    serial: str | None
+    lot: str | None
+    supplier: str | None
+    supplier_lot: str | None
+    position: int | None
+    quantity: float
+    installed_at: datetime
+    removed_at: datetime | None
+
+
+# Level by level, distinct parents first: from a lot's edges to the units they are in, then up. The quantity of the
+# subject is counted at the first level and carried up.
+_CONTAINING = Prepared(
+    text(
+        """
+        WITH RECURSIVE first AS (
+            SELECT parent_id AS id, sum(quantity) AS quantity FROM installation
+            WHERE (lot_id = :lot_id OR child_id = :unit_id) AND removed_at IS NULL GROUP BY parent_id),
+        above AS (
+            SELECT id, quantity, id AS origin FROM first
+            UNION SELECT i.parent_id, a.quantity, a.origin FROM installation i JOIN above a ON i.child_id = a.id
+                  WHERE i.removed_at IS NULL),
+        summed AS (SELECT id, sum(quantity) AS quantity FROM above GROUP BY id)
+        SELECT u.id, u.serial, p.number AS part, u.state, s.quantity,
+               NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL) AS is_root
+        FROM summed s JOIN unit u ON u.id = s.id JOIN part p ON p.id = u.part_id ORDER BY u.id
+        """
+    ).bindparams(bindparam("lot_id", type_=BigInteger), bindparam("unit_id", type_=BigInteger))
+)
+_CONTENT = Prepared(
+    text(
+        """
+        WITH RECURSIVE inside AS (
+            SELECT i.*, 1 AS depth FROM installation i
+            WHERE i.parent_id = :unit_id AND i.installed_at <= :as_of
+              AND (i.removed_at IS NULL OR i.removed_at > :as_of)
+            UNION ALL
+            SELECT i.*, n.depth + 1 FROM installation i JOIN inside n ON i.parent_id = n.child_id
+            WHERE i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of) AND n.depth < 20)
+        SELECT n.parent_id, n.child_id, n.depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
+               l.supplier_lot, n.position, n.quantity, n.installed_at, n.removed_at
+        FROM inside n JOIN part p ON p.id = n.part_id
+        LEFT JOIN unit u ON u.id = n.child_id LEFT JOIN lot l ON l.id = n.lot_id
+        ORDER BY n.depth, n.parent_id, p.number, n.position, n.id
+        """
+    ).bindparams(bindparam("unit_id", type_=BigInteger), bindparam("as_of", type_=Timestamp(timezone=True)))
+)
+_PLACES = Prepared(
+    text(
+        """
+        SELECT i.parent_id, i.child_id, 0 AS depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
+               l.supplier_lot, i.position, i.quantity, i.installed_at, i.removed_at
+        FROM installation i JOIN part p ON p.id = i.part_id JOIN unit u ON u.id = i.parent_id
+        LEFT JOIN lot l ON l.id = i.lot_id
+        WHERE i.child_id = :unit_id ORDER BY i.installed_at, i.id
+        """
+    ).bindparams(bindparam("unit_id", type_=BigInteger))
+)
+
+
+async def containing(session: ReadSession, *, lot_id: int | None = None, unit_id: int | None = None) -> list[Suspect]:
+    """Every unit that contains anything of a lot, or a unit, at this moment: modules and packs, by id."""
+    rows = await session.run(_CONTAINING, lot_id=lot_id, unit_id=unit_id)
+    return [Suspect(*row) for row in rows]
+
+
+async def content(session: ReadSession, unit_id: int, as_of: datetime) -> Sequence[Edge]:
+    """Everything inside a unit at a moment, level by level."""
+    return [Edge(*row) for row in await session.run(_CONTENT, unit_id=unit_id, as_of=as_of)]
+
+
+async def places(session: ReadSession, unit_id: int) -> Sequence[Edge]:
+    """Where a unit has been: each edge's `serial` is the parent's."""
+    return [Edge(*row) for row in await session.run(_PLACES, unit_id=unit_id)]

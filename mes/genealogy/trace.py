@@ -1,0 +1,117 @@
+"""Puts a trace together: the tree with its gaps, and the packs of a lot."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import BigInteger, bindparam, select, text
+
+from mes import clock
+from mes.db import Prepared, ReadSession
+from mes.genealogy.messages import LotUser, Place, Trace, TreeNode, WhereUsed
+from mes.genealogy.queries import Edge, containing, content, places
+from mes.materials.queries import get_lot
+from mes.products.models import Part
+from mes.products.queries import get_plan
+from mes.units.queries import UnitRow, get_unit
+
+_LOOSE = Prepared(
+    text(
+        """
+        SELECT count(*) AS loose FROM unit u WHERE u.lot_id = :lot_id
+        AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL)
+        """
+    ).bindparams(bindparam("lot_id", type_=BigInteger))
+)
+_REVISIONS = Prepared(
+    text("SELECT id, revision_id FROM unit WHERE id = ANY(CAST(:ids AS bigint[])) AND revision_id IS NOT NULL")
+)
+
+
+async def trace(session: ReadSession, serial: str, as_of: datetime | None = None) -> Trace:
+    """What is inside a unit, now or at a moment, and where it is itself."""
+    unit = await get_unit(session, serial)
+    moment = as_of or clock.now()
+    edges = await content(session, unit.id, moment)
+    part = (await session.execute(select(Part.number).where(Part.id == unit.part_id))).scalar_one()
+    revisions = {unit.id: unit.revision_id} if unit.revision_id else {}
+    made = await session.run(_REVISIONS, ids=[edge.child_id for edge in edges if edge.child_id is not None])
+    revisions |= {row["id"]: row["revision_id"] for row in made}
+    by_parent: defaultdict[int, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        by_parent[edge.parent_id].append(edge)
+    gaps = {id_: await _gaps(session, revision, by_parent[id_]) for id_, revision in revisions.items()}
+    tree = TreeNode(
+        part=part, serial=serial, state=unit.state, gaps=gaps.get(unit.id, []), inside=_inside(unit.id, by_parent, gaps)
+    )
+    lots = sorted({edge.lot for edge in edges if edge.lot is not None})
+    return Trace(serial=serial, as_of=moment, tree=tree, places=await _places(session, unit), lots=lots)
+
+
+def _inside(parent_id: int, by_parent: defaultdict[int, list[Edge]], gaps: dict[int, list[str]]) -> list[TreeNode]:
+    return [
+        TreeNode(
+            part=edge.part,
+            serial=edge.serial,
+            lot=edge.lot,
+            supplier=edge.supplier,
+            supplier_lot=edge.supplier_lot,
+            position=edge.position,
+            quantity=float(edge.quantity),
+            installed_at=edge.installed_at,
+            removed_at=edge.removed_at,
+            gaps=gaps.get(edge.child_id, _unknown_origin(edge)) if edge.child_id is not None else [],
+            inside=_inside(edge.child_id, by_parent, gaps) if edge.child_id is not None else [],
+        )
+        for edge in by_parent[parent_id]
+    ]
+
+
+def _unknown_origin(edge: Edge) -> list[str]:
+    return [] if edge.lot is not None else ["its lot is not known"]
+
+
+async def _gaps(session: ReadSession, revision_id: int, edges: Sequence[Edge]) -> list[str]:
+    """Name what the bill of material of its revision asks for and the record doesn't have."""
+    positions: defaultdict[str, set[int | None]] = defaultdict(set)
+    quantities: defaultdict[str, float] = defaultdict(float)
+    for edge in edges:
+        positions[edge.part].add(edge.position)
+        quantities[edge.part] += float(edge.quantity)
+    gaps = []
+    for item in (await get_plan(session, revision_id)).bom:
+        if item.trace == "serial":
+            empty = [p for p in range(1, int(item.quantity) + 1) if p not in positions[item.part]]
+            if empty:
+                shown = ", ".join(map(str, empty[:10])) + (" ..." if len(empty) > 10 else "")
+                gaps.append(f"{item.part}: no unit known at {len(empty)} of {item.quantity:g} positions ({shown})")
+        elif item.trace == "lot" and quantities[item.part] == 0:
+            gaps.append(f"{item.part}: no lot known")
+    return gaps
+
+
+async def _places(session: ReadSession, unit: UnitRow) -> list[Place]:
+    return [
+        Place(
+            parent=edge.serial or "unknown",
+            part=edge.part,
+            position=edge.position,
+            installed_at=edge.installed_at,
+            removed_at=edge.removed_at,
+        )
+        for edge in await places(session, unit.id)
+    ]
+
+
+async def where_used(session: ReadSession, number: str) -> WhereUsed:
+    """Which packs contain anything of a lot, how much of it, and how many of its units are still loose."""
+    lot = await get_lot(session, number)
+    found = await containing(session, lot_id=lot.id)
+    users = [(s, LotUser(serial=s.serial, part=s.part, state=s.state, quantity=float(s.quantity))) for s in found]
+    loose = await session.run(_LOOSE, lot_id=lot.id)
+    return WhereUsed(
+        lot=number,
+        packs=[user for s, user in users if s.is_root],
+        units=[user for _, user in users],
+        loose=loose[0]["loose"],
+    )

@@ -1,0 +1,51 @@
+"""Lots received, what is left of them, and their documents."""
+
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from mes.table import Key, Quantity, Table
+
+
+class Lot(Table):
+    """A quantity of one part from one supplier lot [ISA-95: material lot].
+
+    `quantity_left` counts down for lot-traced parts; it may go below zero, since a consumption reported is a fact.
+    Of a serial-traced part it is how many units were received; where each one is, the genealogy says.
+    """
+
+    __tablename__ = "lot"
+    __table_args__ = (
+        CheckConstraint("state IN ('quarantined', 'released', 'rejected')", name="state"),
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
+        Index("ix_lot_part_id", "part_id"),
+        Index("ix_lot_supplier_lot", "supplier_lot"),
+    )
+
+    id: Mapped[Key]
+    number: Mapped[str] = mapped_column(unique=True)
+    part_id: Mapped[int] = mapped_column(ForeignKey("part.id"))
+    revision_id: Mapped[int | None] = mapped_column(ForeignKey("product_revision.id"))
+    state: Mapped[str]
+    supplier: Mapped[str]
+    supplier_lot: Mapped[str]
+    quantity: Mapped[Quantity]
+    quantity_left: Mapped[Quantity]
+    country: Mapped[str]
+    received_at: Mapped[datetime]
+    expires_on: Mapped[date | None]
+
+
+class LotDocument(Table):
+    """A document that came with a lot, with the SHA-256 of its bytes."""
+
+    __tablename__ = "lot_document"
+
+    id: Mapped[Key]
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"), index=True)
+    kind: Mapped[str]
+    file_name: Mapped[str]
+    digest: Mapped[str]
+    content: Mapped[bytes]

@@ -1,0 +1,96 @@
+"""Reads of lots, and the locks on them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Text, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, ReadSession, Session
+from mes.errors import NotFound
+from mes.materials.messages import LotAnswer
+from mes.materials.models import Lot
+
+# Lots that are counted down are locked against each other; the lots of units that are fitted only against a hold,
+# so that many stations can fit cells of one lot at once.
+_LOCK = Prepared(
+    text(
+        """
+        WITH used AS MATERIALIZED (
+            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
+            WHERE number = ANY(:numbers) ORDER BY id FOR NO KEY UPDATE),
+        fitted AS MATERIALIZED (
+            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
+            WHERE id IN (SELECT lot_id FROM unit WHERE serial = ANY(:serials)) ORDER BY id FOR SHARE)
+        SELECT * FROM used UNION ALL SELECT * FROM fitted
+        """
+    ).bindparams(bindparam("numbers", type_=ARRAY(Text)), bindparam("serials", type_=ARRAY(Text)))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LotRow:
+    """A lot as it stands."""
+
+    id: int
+    number: str
+    part_id: int
+    revision_id: int | None
+    state: str
+    quantity_left: Decimal
+
+
+async def lock_lots(session: Session, numbers: Iterable[str], serials: Iterable[str]) -> dict[str, LotRow]:
+    """Lock the lots of these numbers for counting down, and those of these units against a hold; by number."""
+    rows = await session.run(_LOCK, numbers=list(numbers), serials=list(serials))
+    return {row["number"]: LotRow(*row) for row in rows}
+
+
+async def lock_lot_whole(session: Session, number: str) -> LotRow:
+    """Lock one lot against everything that could use it, or raise NotFound."""
+    columns = (Lot.id, Lot.number, Lot.part_id, Lot.revision_id, Lot.state, Lot.quantity_left)
+    row = (await session.execute(select(*columns).where(Lot.number == number).with_for_update())).one_or_none()
+    if row is None:
+        raise NotFound(kind="lot", name=number)
+    return LotRow(**row._mapping)
+
+
+async def get_lot(session: ReadSession, number: str) -> LotRow:
+    """Read one lot, or raise NotFound."""
+    columns = (Lot.id, Lot.number, Lot.part_id, Lot.revision_id, Lot.state, Lot.quantity_left)
+    row = (await session.execute(select(*columns).where(Lot.number == number))).one_or_none()
+    if row is None:
+        raise NotFound(kind="lot", name=number)
+    return LotRow(**row._mapping)
+
+
+_DESCRIBE = Prepared(
+    text(
+        """
+        SELECT l.number, p.number AS part, l.state, l.supplier, l.supplier_lot, l.country, l.quantity,
+               l.quantity_left, l.received_at, (SELECT count(*) FROM unit u WHERE u.lot_id = l.id) AS units
+        FROM lot l JOIN part p ON p.id = l.part_id WHERE l.number = :number
+        """
+    ).bindparams(bindparam("number", type_=Text))
+)
+
+
+async def describe_lot(session: ReadSession, number: str) -> LotAnswer:
+    """Read a lot for people, or raise NotFound."""
+    rows = await session.run(_DESCRIBE, number=number)
+    if not rows:
+        raise NotFound(kind="lot", name=number)
+    row = rows[0]
+    return LotAnswer(
+        lot=row["number"],
+        part=row["part"],
+        state=row["state"],
+        supplier=row["supplier"],
+        supplier_lot=row["supplier_lot"],
+        country=row["country"],
+        quantity=float(row["quantity"]),
+        left=float(row["quantity_left"]),
+        received_at=row["received_at"],
+        units=row["units"],
+    )

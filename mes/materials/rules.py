@@ -1,0 +1,28 @@
+"""The states of a lot."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Whether a lot may be used."""
+
+    QUARANTINED = "quarantined"
+    RELEASED = "released"
+    REJECTED = "rejected"
+
+
+class Event(StrEnum):
+    """What receiving inspection found."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+
+
+NEXT: dict[tuple[State, Event], State] = {
+    (State.QUARANTINED, Event.PASS): State.RELEASED,
+    (State.QUARANTINED, Event.FAIL): State.QUARANTINED,
+    (State.RELEASED, Event.PASS): State.RELEASED,
+    (State.RELEASED, Event.FAIL): State.QUARANTINED,
+    (State.REJECTED, Event.PASS): State.REJECTED,
+    (State.REJECTED, Event.FAIL): State.REJECTED,
+}

@@ -1,0 +1,98 @@
+"""Receives lots, counts them down, releases them."""
+
+import hashlib
+from base64 import b64decode
+from collections.abc import Mapping
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Numeric, Text, bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, Session
+from mes.errors import Conflict
+from mes.materials.messages import LotReceipt
+from mes.materials.models import Lot, LotDocument
+from mes.materials.queries import LotRow
+from mes.materials.rules import NEXT, Event, State
+from mes.products.queries import get_part, newest_revision
+
+
+class LotExists(Conflict):
+    """Lot {lot} was received before. Give the new receipt a number of its own."""
+
+
+class NotTracedByLot(Conflict):
+    """Part {part} is traced by {trace}: {instead}."""
+
+
+_USE = Prepared(
+    text(
+        """
+        UPDATE lot SET quantity_left = quantity_left - u.quantity
+        FROM unnest(:ids, :quantities) AS u (id, quantity) WHERE lot.id = u.id
+        """
+    ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Numeric)))
+)
+_MOVE = Prepared(
+    text("UPDATE lot SET state = :state WHERE id = :id").bindparams(
+        bindparam("state", type_=Text), bindparam("id", type_=BigInteger)
+    )
+)
+
+
+async def receive_lot(session: Session, message: LotReceipt) -> int:
+    """Receive a lot of a lot-traced part; its id. Quarantined until its part's route, if there is one, has passed."""
+    part = await get_part(session, message.part)
+    if part.trace != "lot":
+        instead = "receive it with its file of serials" if part.trace == "serial" else "it needs no receipt"
+        raise NotTracedByLot(part=part.number, trace=part.trace, instead=instead)
+    return await add_lot(session, message, part.id)
+
+
+async def add_lot(session: Session, message: LotReceipt, part_id: int) -> int:
+    """Store the lot and its documents; its id."""
+    if (await session.execute(select(Lot.id).where(Lot.number == message.lot))).first():
+        raise LotExists(lot=message.lot)
+    revision_id = await newest_revision(session, part_id)
+    values = {
+        "number": message.lot,
+        "part_id": part_id,
+        "revision_id": revision_id,
+        "state": State.QUARANTINED if revision_id else State.RELEASED,
+        "supplier": message.supplier,
+        "supplier_lot": message.supplier_lot,
+        "quantity": message.quantity,
+        "quantity_left": message.quantity,
+        "country": message.country,
+        "received_at": session.at,
+        "expires_on": message.expires_on,
+    }
+    lot_id: int = (await session.execute(insert(Lot).values(values).returning(Lot.id))).scalar_one()
+    if message.documents:
+        rows = [(d, b64decode(d.content)) for d in message.documents]
+        documents = [
+            {
+                "lot_id": lot_id,
+                "kind": d.kind,
+                "file_name": d.file_name,
+                "digest": hashlib.sha256(content).hexdigest(),
+                "content": content,
+            }
+            for d, content in rows
+        ]
+        await session.execute(insert(LotDocument), documents)
+    session.tell("lot", lot=message.lot, state=values["state"])
+    return lot_id
+
+
+async def use_up(session: Session, quantities: Mapping[int, Decimal]) -> None:
+    """Count locked lots down by lot id; below zero too, since what was used was used."""
+    await session.run(_USE, ids=list(quantities), quantities=list(quantities.values()))
+
+
+async def inspect(session: Session, lot: LotRow, event: Event) -> State:
+    """Move a locked lot on by what its receiving inspection found."""
+    state = NEXT[State(lot.state), event]
+    if state != lot.state:
+        await session.run(_MOVE, id=lot.id, state=state.value)
+    return state

@@ -1,0 +1,23 @@
+"""The parent of every message, and the bounded field types they are made of."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}$")]
+CycleNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
+Amount = Annotated[Decimal, Field(gt=0, le=Decimal("1e9"), max_digits=18, decimal_places=6)]
+Moment = AwareDatetime
+Day = date
+
+
+class Message(BaseModel):
+    """What one may say to a capability, or hear back: frozen, and nothing unknown is let through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    journal_omits: ClassVar[set[str]] = set()

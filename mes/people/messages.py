@@ -1,0 +1,47 @@
+"""What one may say about keys."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mes.actor import Role
+from mes.message import Message, Moment, Name
+
+
+class KeyRequest(Message):
+    """Make a key for a person or a machine."""
+
+    name: Name
+    role: Role
+    expires_in_h: Annotated[float | None, Field(gt=0, le=24 * 3660)] = None
+
+
+class KeyAnswer(Message):
+    """A new key. It is shown this once: only its hash is stored."""
+
+    name: str
+    role: Role
+    key: Annotated[str, Field(repr=False)]
+    expires_at: Moment | None
+
+
+class KeyName(Message):
+    """Name a key."""
+
+    name: Name
+
+
+class KeyListed(Message):
+    """A key as listed: never the key itself."""
+
+    name: str
+    role: Role
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
+
+
+class Revoked(Message):
+    """How many keys were revoked."""
+
+    revoked: int

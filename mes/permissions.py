@@ -1,0 +1,33 @@
+"""Who may do what: the published table. An act that is not in it can't be asked for over HTTP."""
+
+from mes.actor import Actor, Role
+from mes.errors import Forbidden
+
+_OFFICE = frozenset({Role.QUALITY, Role.SUPERVISOR, Role.ADMIN})
+_EVERYONE = frozenset(Role)
+_DOOR = frozenset({Role.STATION, Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN})
+
+ALLOWED: dict[str, frozenset[Role]] = {
+    "request_permit": _DOOR,
+    "report_result": _DOOR,
+    "record_links": frozenset({Role.STATION, Role.ADMIN}),
+    "read": _EVERYONE - {Role.STATION},
+    "read_metrics": _EVERYONE,
+    "receive_lot": _OFFICE | {Role.OPERATOR},
+    "receive_units": _OFFICE | {Role.OPERATOR},
+    "create_order": frozenset({Role.SUPERVISOR, Role.ADMIN}),
+    "move_order": frozenset({Role.SUPERVISOR, Role.ADMIN}),
+    "contain": frozenset({Role.QUALITY, Role.ADMIN}),
+    "release_containment": frozenset({Role.QUALITY, Role.ADMIN}),
+    "release_hold": frozenset({Role.QUALITY, Role.ADMIN}),
+    "create_key": frozenset({Role.ADMIN}),
+    "revoke_key": frozenset({Role.ADMIN}),
+    "end_login": _EVERYONE,
+}
+
+
+def require(actor: Actor, act: str) -> None:
+    """Raise Forbidden, naming who may, unless this actor may do this."""
+    allowed = ALLOWED.get(act, frozenset())
+    if actor.role not in allowed:
+        raise Forbidden(role=actor.role, act=act, allowed=", ".join(sorted(allowed)) or "nobody over HTTP")

@@ -1,0 +1,76 @@
+"""What one may say about the plant. The descriptions are what an editor shows beside a plant's files."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from mes.message import Code, Message, Moment, Name
+
+
+class Spec(Message):
+    """What a plant's file says of one thing. Strict: 010 without quotes is a number to YAML, never an operation."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class ToolSpec(Spec):
+    """A tool at a station."""
+
+    code: Annotated[Code, Field(description="The tool's code, unique in the plant.")]
+    name: Annotated[Name, Field(description="What people call it.")]
+    calibration_due: Annotated[
+        date | None, Field(description="Day its calibration ends, e.g. 2027-06-30; left out: it needs none.")
+    ] = None
+
+
+class StationSpec(Spec):
+    """A place where work is done."""
+
+    code: Annotated[Code, Field(description="The station's code, unique in the plant: what PLCs and scanners say.")]
+    name: Annotated[Name, Field(description="What people call it.")]
+    operations: Annotated[
+        list[Code], Field(min_length=1, max_length=50, description='Operations it can do, in quotes: ["040"].')
+    ]
+    tools: Annotated[list[ToolSpec], Field(max_length=200, description="Tools that belong to it.")] = []
+
+
+class LineSpec(Spec):
+    """A production line."""
+
+    code: Annotated[Code, Field(description="The line's code, unique in the plant.")]
+    name: Annotated[Name, Field(description="What people call it.")]
+    stations: Annotated[
+        list[StationSpec], Field(max_length=1_000, description="Its stations, in the order of the line.")
+    ] = []
+
+
+class SiteSpec(Spec):
+    """A plant at one address."""
+
+    code: Annotated[Code, Field(description="The site's code.")]
+    name: Annotated[Name, Field(description="What people call it.")]
+    lines: Annotated[list[LineSpec], Field(max_length=200, description="Its production lines.")] = []
+
+
+class StationLinkReport(Message):
+    """How a gateway's link to one station is."""
+
+    station: Code
+    state: Literal["connected", "lost"]
+    since: Moment
+    dead_letters: Annotated[int, Field(ge=0, le=2**53, description="Reports of it that wait for a person.")]
+
+
+class LinkReport(Message):
+    """A gateway says how its links are, on every change and as a heartbeat."""
+
+    gateway: Name
+    stations: Annotated[list[StationLinkReport], Field(max_length=1_000)]
+
+    @field_validator("stations")
+    @classmethod
+    def _once(cls, value: list[StationLinkReport]) -> list[StationLinkReport]:
+        if len({link.station for link in value}) < len(value):
+            raise ValueError("expected each station once")
+        return value

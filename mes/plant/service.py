@@ -1,0 +1,125 @@
+"""Stores sites, lines, stations and tools (called by the plan's act), and how the gateways' links are."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, Session
+from mes.errors import NotFound
+from mes.plant.messages import LinkReport, SiteSpec
+
+# One statement each, however many rows: they go as one JSON array.
+_SITES = Prepared(
+    text(
+        """
+        INSERT INTO site (code, name)
+        SELECT code, name FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (code text, name text)
+        ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name
+        """
+    )
+)
+_LINES = Prepared(
+    text(
+        """
+        INSERT INTO line (site_id, code, name)
+        SELECT s.id, r.code, r.name
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (site text, code text, name text)
+        JOIN site s ON s.code = r.site
+        ON CONFLICT (code) DO UPDATE SET site_id = EXCLUDED.site_id, name = EXCLUDED.name
+        """
+    )
+)
+_STATIONS = Prepared(
+    text(
+        """
+        INSERT INTO station (line_id, code, name, ordinal, operations)
+        SELECT l.id, r.code, r.name, r.ordinal, r.operations
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+             AS r (line text, code text, name text, ordinal bigint, operations text[])
+        JOIN line l ON l.code = r.line ORDER BY l.id, r.ordinal
+        ON CONFLICT (code) DO UPDATE SET line_id = EXCLUDED.line_id, name = EXCLUDED.name,
+               ordinal = EXCLUDED.ordinal, operations = EXCLUDED.operations
+        """
+    )
+)
+_TOOLS = Prepared(
+    text(
+        """
+        INSERT INTO tool (station_id, code, name, calibration_due)
+        SELECT s.id, r.code, r.name, r.calibration_due
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+             AS r (station text, code text, name text, calibration_due date)
+        JOIN station s ON s.code = r.station
+        ON CONFLICT (code) DO UPDATE SET station_id = EXCLUDED.station_id, name = EXCLUDED.name,
+               calibration_due = EXCLUDED.calibration_due
+        """
+    )
+)
+_LINKS = Prepared(
+    text(
+        """
+        WITH told AS MATERIALIZED (
+            SELECT t.code, s.id, t.state, t.since, t.dead_letters
+            FROM unnest(:codes, :states, :sinces, :dead_letters) AS t (code, state, since, dead_letters)
+            LEFT JOIN station s ON s.code = t.code),
+        written AS (
+            INSERT INTO station_link (station_id, gateway, state, since, heard_at, dead_letters)
+            SELECT id, :gateway, state, since, :at, dead_letters FROM told WHERE id IS NOT NULL ORDER BY id
+            ON CONFLICT (station_id) DO UPDATE SET gateway = EXCLUDED.gateway, state = EXCLUDED.state,
+                   since = EXCLUDED.since, heard_at = EXCLUDED.heard_at, dead_letters = EXCLUDED.dead_letters)
+        SELECT told.code, told.id IS NOT NULL AS known,
+               (l.gateway, l.state, l.since, l.dead_letters)
+               IS DISTINCT FROM (:gateway, told.state, told.since, told.dead_letters) AS changed
+        FROM told LEFT JOIN station_link l ON l.station_id = told.id
+        """
+    ).bindparams(
+        bindparam("codes", type_=ARRAY(Text)),
+        bindparam("states", type_=ARRAY(Text)),
+        bindparam("sinces", type_=ARRAY(DateTime(timezone=True))),
+        bindparam("dead_letters", type_=ARRAY(BigInteger)),
+        bindparam("gateway", type_=Text),
+        bindparam("at", type_=DateTime(timezone=True)),
+    )
+)
+
+
+async def record_links(session: Session, message: LinkReport) -> None:
+    """Note how a gateway's links are, in one statement; NotFound names the stations that don't exist.
+
+    A heartbeat that changes nothing moves `heard_at` alone and isn't journaled.
+    """
+    links = message.stations
+    rows = await session.run(
+        _LINKS,
+        codes=[link.station for link in links],
+        states=[link.state for link in links],
+        sinces=[link.since for link in links],
+        dead_letters=[link.dead_letters for link in links],
+        gateway=message.gateway,
+        at=session.at,
+    )
+    if unknown := [row["code"] for row in rows if not row["known"]]:
+        raise NotFound(kind="station", name=", ".join(unknown))
+    changed = [row["code"] for row in rows if row["changed"]]
+    if changed:
+        session.tell("link", gateway=message.gateway, stations=changed)
+    else:
+        session.repeated()
+
+
+async def put_sites(session: Session, sites: Sequence[SiteSpec]) -> None:
+    """Add the sites, lines, stations and tools that are new and change the others, by code. Four statements in all."""
+    tables: Mapping[Prepared, list[dict[str, Any]]] = {_SITES: [], _LINES: [], _STATIONS: [], _TOOLS: []}
+    for site in sites:
+        tables[_SITES].append({"code": site.code, "name": site.name})
+        for line in site.lines:
+            tables[_LINES].append({"site": site.code, "code": line.code, "name": line.name})
+            for ordinal, station in enumerate(line.stations, 1):
+                row = station.model_dump(exclude={"tools"}) | {"line": line.code, "ordinal": ordinal}
+                tables[_STATIONS].append(row)
+                tables[_TOOLS] += [tool.model_dump(mode="json") | {"station": station.code} for tool in station.tools]
+    for statement, rows in tables.items():
+        await session.run(statement, rows=json.dumps(rows))

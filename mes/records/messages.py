@@ -1,0 +1,92 @@
+"""Records as told."""
+
+from typing import Any
+
+from mes.genealogy.messages import Place
+from mes.message import Message, Moment
+from mes.quality.messages import HoldAnswer
+
+
+class CycleRecord(Message):
+    """One cycle of a unit: where, when, with what verdicts, and what it broke."""
+
+    station: str
+    operation: str
+    name: str
+    cycle: str
+    verdict: str
+    station_verdict: str
+    started_at: Moment
+    ended_at: Moment
+    reported_at: Moment
+    tool: str | None
+    program_revision: str | None
+    operator: str | None
+    failure_count: int
+    failures: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
+    values: dict[str, list[float | str | None]]
+
+
+class RefusalRecord(Message):
+    """A permit that was refused."""
+
+    station: str
+    cycle: str
+    asked_at: Moment
+    reasons: list[str]
+
+
+class History(Message):
+    """All that is recorded of one unit, in order of time."""
+
+    serial: str
+    part: str
+    revision: int | None
+    state: str
+    order: str | None
+    lot: str | None
+    carton: str | None
+    supplier_data: dict[str, float | str | None]
+    cycles: list[CycleRecord]
+    refusals: list[RefusalRecord]
+    places: list[Place]
+    holds: list[HoldAnswer]
+
+
+class StationNow(Message):
+    """A station as it is now. `link`: connected, lost, silent (its gateway isn't heard), or none."""
+
+    station: str
+    name: str
+    line: str
+    link: str
+    serial: str | None
+    since: Moment | None
+    last_verdict: str | None
+    last_at: Moment | None
+    passed: int
+    failed: int
+    refused: int
+    dead_letters: int
+
+
+class LineNow(Message):
+    """The line as it is now; counts are of the last 24 hours."""
+
+    at: Moment
+    stations: list[StationNow]
+    finished: dict[str, int]
+    in_process: dict[str, int]
+    open_holds: int
+    held_units: list[str]
+    orders: list[dict[str, Any]]
+
+
+class Ready(Message):
+    """Whether the MES can work, and why not."""
+
+    ready: bool
+    database: str
+    schema_revision: str | None
+    outbox_age_s: float

@@ -1,0 +1,50 @@
+"""HTTP: a unit's history, the line as it is now, and the MES's own health."""
+
+from fastapi import APIRouter, Response
+
+from mes import clock, metrics, permissions
+from mes.http import ActorOf, DatabaseOf, as_json, reads
+from mes.records.line import line_now, ready, stations_now
+from mes.records.messages import History, LineNow, Ready
+from mes.records.queries import history
+
+router = APIRouter(tags=["records"])
+
+
+@router.get("/api/history/{serial}", dependencies=[reads])
+async def read_history(database: DatabaseOf, serial: str) -> History:
+    """All that is recorded of one unit, in order of time."""
+    async with database.reading() as session:
+        return await history(session, serial)
+
+
+@router.get("/api/line", dependencies=[reads])
+async def read_line(database: DatabaseOf) -> LineNow:
+    """The line as it is now."""
+    async with database.reading() as session:
+        return await line_now(session)
+
+
+@router.get("/health")
+async def read_health() -> dict[str, str]:
+    """Say that this process answers."""
+    return {"status": "ok", "at": clock.iso_now()}
+
+
+@router.get("/ready", response_model=Ready)
+async def read_ready(database: DatabaseOf) -> Response:
+    """Say whether work can be done: the database answers and holds the schema. 503 otherwise."""
+    async with database.reading() as session:
+        return as_json((await ready(session))[0])
+
+
+@router.get("/metrics")
+async def read_metrics(database: DatabaseOf, actor: ActorOf) -> Response:
+    """Prometheus: permits, refusals by reason, reports, latencies, gateway state, outbox age."""
+    permissions.require(actor, "read_metrics")
+    async with database.reading() as session:
+        health, waiting = await ready(session)
+        stations = await stations_now(session)
+    links = [(s.station, s.link == "connected", s.dead_letters) for s in stations if s.link != "none"]
+    text = metrics.render(links, health.outbox_age_s, waiting)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

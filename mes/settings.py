@@ -1,0 +1,39 @@
+"""Every setting, read from the environment (prefix MES_); deploy/mes.env.example explains each."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The MES's settings. A secret never appears in a log: it is a SecretStr."""
+
+    model_config = SettingsConfigDict(env_prefix="MES_", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = Field(
+        None, description="The application's PostgreSQL, e.g. postgresql://mes:SECRET@db/mes; empty: an embedded one."
+    )
+    owner_database_url: SecretStr | None = Field(
+        None, description="The same database as the owner of its tables; used by `mes migrate` alone."
+    )
+    database_pool: Annotated[int, Field(ge=1, le=64)] = Field(8, description="Connections per worker; 4-16 per core.")
+    statement_timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(30, description="Longest single statement.")
+    lock_timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(10, description="Longest wait for a lock.")
+    data_dir: Path = Field(Path(".data"), description="Where the embedded database and the demo keep their files.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="Port to listen on.")
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(4_000_000, description="Largest request body.")
+    max_upload_bytes: Annotated[int, Field(ge=1024)] = Field(64_000_000, description="Largest file received.")
+    secure_cookie: bool = Field(True, description="Send the log-in cookie over HTTPS only; loopback is exempt.")
+    session_h: Annotated[float, Field(gt=0, le=24)] = Field(12, description="Hours until a log-in ends.")
+    log_format: Literal["json", "text"] = Field("json", description="Log lines for machines or for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+
+@cache
+def get_settings() -> Settings:
+    """Return the process's settings, read once."""
+    return Settings()

@@ -1,0 +1,53 @@
+"""Every table imported once, for migrations and checks."""
+
+from mes import journal, outbox
+from mes.cells import models as cells
+from mes.execution import models as execution
+from mes.genealogy import models as genealogy
+from mes.materials import models as materials
+from mes.measurements import models as measurements
+from mes.orders import models as orders
+from mes.people import models as people
+from mes.plant import models as plant
+from mes.products import models as products
+from mes.quality import models as quality
+from mes.table import Table
+from mes.units import models as units
+
+ALL = (
+    journal,
+    outbox,
+    cells,
+    execution,
+    genealogy,
+    materials,
+    measurements,
+    orders,
+    people,
+    plant,
+    products,
+    quality,
+    units,
+)
+metadata = Table.metadata
+
+# Ledgers: rows are added and closed, never altered or deleted. The columns named are those that close a row.
+LEDGERS: dict[str, tuple[str, ...]] = {
+    "act": (),
+    "permit": (),
+    "cycle": (),
+    "finding": (),
+    "measurement": (),
+    "curve": (),
+    "installation": ("removed_at", "removed_cycle_id"),
+    "containment": (),
+    "hold": ("released_at", "released_by", "release_reason"),
+    "lot_document": (),
+    "product_revision": (),
+    "bom_item": (),
+    "recipe": (),
+    "step": (),
+    "characteristic": (),
+    "order_revision": (),
+    "cell": (),
+}

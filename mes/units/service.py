@@ -1,0 +1,85 @@
+"""Creates and moves units; called by the acts above."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import Prepared, Session
+from mes.units.queries import UnitRow
+from mes.units.rules import NEXT, Event, State
+
+_ISSUE = Prepared(
+    text(
+        """
+        INSERT INTO unit (serial, part_id, order_id, revision_id, state, created_at)
+        SELECT s.serial, :part_id, :order_id, :revision_id, 'issued', :at
+        FROM unnest(:serials) WITH ORDINALITY AS s (serial, n) ORDER BY s.n
+        """
+    ).bindparams(
+        bindparam("serials", type_=ARRAY(Text)),
+        bindparam("part_id", type_=BigInteger),
+        bindparam("order_id", type_=BigInteger),
+        bindparam("revision_id", type_=BigInteger),
+    )
+)
+_FIRST_HEARD = Prepared(
+    text(
+        """
+        INSERT INTO unit (serial, part_id, state, created_at)
+        SELECT s.serial, s.part_id, 'received', :at FROM unnest(:serials, :part_ids) AS s (serial, part_id)
+        ORDER BY s.serial
+        RETURNING id, serial, part_id, lot_id, order_id, revision_id, state
+        """
+    ).bindparams(bindparam("serials", type_=ARRAY(Text)), bindparam("part_ids", type_=ARRAY(BigInteger)))
+)
+_MOVE = Prepared(
+    text(
+        """
+        UPDATE unit SET state = :state, finished_at = CASE WHEN :state = 'finished' THEN :at ELSE finished_at END
+        WHERE id = :id
+        """
+    ).bindparams(bindparam("state", type_=Text), bindparam("id", type_=BigInteger))
+)
+_RECEIVE = Prepared(
+    text(
+        """
+        INSERT INTO unit (serial, part_id, lot_id, state, created_at)
+        SELECT s.serial, :part_id, :lot_id, 'received', :at
+        FROM unnest(:serials) WITH ORDINALITY AS s (serial, n) ORDER BY s.n
+        RETURNING id
+        """
+    ).bindparams(
+        bindparam("serials", type_=ARRAY(Text)),
+        bindparam("part_id", type_=BigInteger),
+        bindparam("lot_id", type_=BigInteger),
+    )
+)
+
+
+async def issue(session: Session, serials: Sequence[str], *, part_id: int, order_id: int, revision_id: int) -> None:
+    """Create the units of an order, one statement however many."""
+    await session.run(
+        _ISSUE, serials=serials, part_id=part_id, order_id=order_id, revision_id=revision_id, at=session.at
+    )
+
+
+async def receive(session: Session, serials: Sequence[str], *, part_id: int, lot_id: int) -> list[int]:
+    """Create the units of a lot, one statement however many; their ids, in order."""
+    rows = await session.run(_RECEIVE, serials=serials, part_id=part_id, lot_id=lot_id, at=session.at)
+    return [row["id"] for row in rows]
+
+
+async def record_first_heard(session: Session, parts: Iterable[tuple[str, int]]) -> dict[str, UnitRow]:
+    """Create units that a report was the first to name: (serial, part id) each, their lot unknown."""
+    serials, part_ids = zip(*sorted(parts), strict=True)
+    rows = await session.run(_FIRST_HEARD, serials=serials, part_ids=part_ids, at=session.at)
+    return {row["serial"]: UnitRow(*row) for row in rows}
+
+
+async def advance(session: Session, unit: UnitRow, event: Event) -> State:
+    """Move a locked unit on; no statement where nothing changes."""
+    state = NEXT[State(unit.state), event]
+    if state != unit.state:
+        await session.run(_MOVE, id=unit.id, state=state.value, at=session.at)
+    return state

@@ -1,0 +1,1 @@
+"""Between the plant's equipment and the station door of the MES."""

@@ -1,0 +1,182 @@
+"""The mapping file: which stations there are, where they are reached and how their words are named."""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mes.errors import Malformed
+from mes.message import Code, Name
+
+REQUIRED_WORDS = (
+    *("ReqSeq", "ReqSerial", "PermitSeq", "PermitSerial", "PermitCode"),
+    *("DoneSeq", "DoneReqSeq", "DoneSerial", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "AckSeq", "AckCode"),
+    "Epoch",
+)
+OPTIONAL_WORDS = (
+    *("ReqOperator", "PermitEpoch", "PermitText", "PermitReason", "RecipeId", "RecipeParameters"),
+    *("DoneOperator", "DoneTool", "DoneProgramRevision", "DoneComponentParts", "DoneComponentSerials"),
+    *("DoneComponentPositions", "DoneLots", "DoneLotQuantities", "DoneRemovals", "AckEpoch", "AckText"),
+    *("Heartbeat", "MesHeartbeat", "State"),
+)
+WORDS = REQUIRED_WORDS + OPTIONAL_WORDS
+_NODE = re.compile(r"^[isgb]=.+$")
+
+
+def _node(text: str) -> str:
+    if not _NODE.fullmatch(text):
+        raise ValueError('expected a node id without its namespace, e.g. "s=GC1-070.ReqSeq" or "i=1017"')
+    return text
+
+
+def _endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        complete = parts.scheme == "opc.tcp" and parts.hostname and parts.port
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError('expected "opc.tcp://HOST:PORT"')
+    return text
+
+
+Node = Annotated[str, AfterValidator(_node)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Patterns(_Part):
+    """How node ids are made from names, where a station doesn't give them one by one."""
+
+    word: Node = "s={station}.{name}"
+    value: Node = "s={station}.Done.{name}"
+    curve: Node = "s={station}.Done.{name}.{ordinal}.{axis}"
+
+
+class StationMap(_Part):
+    """One station: an OPC UA server's address and the names of its words.
+
+    `words` replaces single node ids of the pattern; null says that the PLC does not have this (optional) word.
+    `values` names the arrays of the result, as a list or as name: node id; `curves` gives the count of each curve.
+    """
+
+    code: Code
+    endpoint: Endpoint
+    namespace: Name
+    profile: Literal["tag_handshake"] = "tag_handshake"
+    patterns: Patterns = Patterns()
+    words: dict[str, Node | None] = {}
+    values: dict[Name, Node | None] = {}
+    curves: dict[Name, Annotated[int, Field(ge=1, le=100)]] = {}
+    publishing_ms: Annotated[int, Field(ge=10, le=10_000)] = 50
+    heartbeat_dead_s: Annotated[float, Field(gt=0.1, le=60)] = 5.0
+    timeout_s: Annotated[float, Field(gt=0.1, le=60)] = 4.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list_of_values(cls, read: Any) -> Any:
+        if isinstance(read, dict) and isinstance(read.get("values"), list):
+            return {**read, "values": {str(name): None for name in read["values"]}}
+        return read
+
+    @model_validator(mode="after")
+    def _words_known(self) -> Self:
+        if unknown := sorted(set(self.words) - set(WORDS)):
+            raise ValueError(f"unknown words {', '.join(unknown)}; expected some of {', '.join(WORDS)}")
+        if missing := [word for word in REQUIRED_WORDS if word in self.words and self.words[word] is None]:
+            raise ValueError(f"the handshake can't do without {', '.join(missing)}")
+        nodes = [*self.word_nodes.values(), *self.value_nodes.values()]
+        if twice := sorted(node for node, times in Counter(nodes).items() if times > 1):
+            raise ValueError(f"these node ids are used for more than one word: {', '.join(twice)}")
+        return self
+
+    @property
+    def word_nodes(self) -> dict[str, str]:
+        """The node id of each word the PLC has."""
+        named = {word: self._filled(self.patterns.word, name=word) for word in WORDS} | self.words
+        return {word: node for word, node in named.items() if node is not None}
+
+    @property
+    def value_nodes(self) -> dict[str, str]:
+        """The node id of each array of values."""
+        return {name: node or self._filled(self.patterns.value, name=name) for name, node in self.values.items()}
+
+    def curve_nodes(self, name: str, ordinal: int) -> tuple[str, str]:
+        """The node ids of one curve's x and y."""
+        x, y = (self._filled(self.patterns.curve, name=name, ordinal=str(ordinal), axis=axis) for axis in "xy")
+        return x, y
+
+    def _filled(self, pattern: str, **names: str) -> str:
+        for key, text in {"station": self.code, **names}.items():
+            pattern = pattern.replace("{" + key + "}", text)
+        return pattern
+
+
+class LineMap(_Part):
+    """A mapping file: the gateway's name and its stations."""
+
+    gateway: Name
+    stations: Annotated[list[StationMap], Field(min_length=1, max_length=500)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, read: Any) -> Any:
+        if not isinstance(read, dict) or not isinstance(read.get("defaults", {}), dict):
+            return read
+        defaults, stations = read.get("defaults", {}), read.get("stations")
+        if isinstance(stations, list):
+            stations = [{**defaults, **one} if isinstance(one, dict) else one for one in stations]
+        return {key: value for key, value in read.items() if key != "defaults"} | {"stations": stations}
+
+    @model_validator(mode="after")
+    def _stations_once(self) -> Self:
+        if twice := sorted(code for code, times in Counter(one.code for one in self.stations).items() if times > 1):
+            raise ValueError(f"stations named twice: {', '.join(twice)}")
+        return self
+
+    def at_ports(self, ports: list[int]) -> "LineMap":
+        """Return the same stations at other ports of their hosts."""
+        moved = [
+            one.model_copy(update={"endpoint": _with_port(one.endpoint, port)})
+            for one, port in zip(self.stations, ports, strict=True)
+        ]
+        return self.model_copy(update={"stations": moved})
+
+    def from_port(self, base: int) -> "LineMap":
+        """Return the same stations with the lowest port moved to `base`, the others as far above it as before."""
+        ports = [urlsplit(one.endpoint).port or 0 for one in self.stations]
+        return self.at_ports([base + port - min(ports) for port in ports])
+
+
+def load_map(path: Path) -> LineMap:
+    """Read a mapping file, or raise Malformed with every error at once."""
+    try:
+        return LineMap.model_validate(yaml.safe_load(path.read_text("utf-8")))
+    except yaml.YAMLError as error:
+        raise Malformed(str(path), [{"at": "", "read": "", "expected": f"YAML: {error}"}]) from error
+    except ValidationError as error:
+        raise Malformed(str(path), described(error)) from error
+
+
+def described(error: ValidationError) -> list[dict[str, Any]]:
+    """Name each error of a message or a file by place, what was read and what is expected."""
+    return [
+        {
+            "at": ".".join(str(part) for part in one["loc"]),
+            "read": repr(one["input"])[:200],
+            "expected": one["msg"].removeprefix("Value error, "),
+        }
+        for one in error.errors(include_url=False)
+    ]
+
+
+def _with_port(endpoint: str, port: int) -> str:
+    parts = urlsplit(endpoint)
+    return urlunsplit(parts._replace(netloc=f"{parts.hostname}:{port}"))

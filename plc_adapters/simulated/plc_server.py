@@ -1,0 +1,182 @@
+"""The OPC UA server of one simulated station: its words, and a way to wait for those the gateway writes."""
+
+import asyncio
+import copy
+import gc
+from collections.abc import AsyncIterator, Iterable, MutableMapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from asyncua import ua
+from asyncua.server.address_space import NodeData
+from asyncua.server.internal_server import InternalServer
+from asyncua.server.server import Server
+from asyncua.server.standard_address_space.standard_address_space import fill_address_space
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
+
+from plc_adapters.mapping import StationMap
+
+_U16, _U32, _TEXT, _REAL = ua.VariantType.UInt16, ua.VariantType.UInt32, ua.VariantType.String, ua.VariantType.Double
+_TIME, _BOOL = ua.VariantType.DateTime, ua.VariantType.Boolean
+_COUNTERS = {"ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "DoneReqSeq", "AckSeq", "AckEpoch", "Epoch"}
+_SMALL = {"PermitCode", "AckCode", "DoneVerdict", "Heartbeat", "MesHeartbeat", "State"}
+_ARRAYS = {
+    **dict.fromkeys(("DoneComponentParts", "DoneComponentSerials", "DoneLots", "DoneRemovals"), _TEXT),
+    "DoneComponentPositions": _U32,
+    "DoneLotQuantities": _REAL,
+}
+_KINDS = {"number": _REAL, "boolean": _BOOL, "text": _TEXT}
+
+
+class PlcServer:
+    """The words of a station, by the names of the mapping; values and curves as `values.NAME`, `curves.NAME.1.x`."""
+
+    def __init__(self, server: Server, ids: dict[str, ua.NodeId], types: dict[str, ua.VariantType]) -> None:
+        self._server = server
+        self._ids = ids
+        self._types = types
+        self._written = asyncio.Event()
+        for word in ("PermitSeq", "AckSeq"):
+            server.iserver.aspace.add_datachange_callback(ids[word], AttributeIds.Value, self._on_written)
+
+    @property
+    def port(self) -> int:
+        """The port the server listens on."""
+        return int(self._server.bserver.port) if self._server.bserver else 0
+
+    def has(self, word: str) -> bool:
+        """Tell whether the station has this word."""
+        return word in self._ids
+
+    def payload_words(self) -> list[str]:
+        """The words of values and curves."""
+        return [word for word in self._ids if word.startswith(("values.", "curves."))]
+
+    def read(self, word: str) -> Any:
+        """Read a word as it stands."""
+        answer = self._server.iserver.aspace.read_attribute_value(self._ids[word], AttributeIds.Value)
+        return answer.Value.Value if answer.Value is not None else None
+
+    async def write(self, words: dict[str, Any]) -> None:
+        """Write words in order; those the station doesn't have are left out."""
+        for word, value in words.items():
+            if word in self._ids:
+                variant = ua.Variant(value, self._types[word], is_array=isinstance(value, list))
+                await self._server.write_attribute_value(self._ids[word], ua.DataValue(variant))
+
+    async def spoil(self, word: str, status: int = StatusCodes.BadSensorFailure) -> None:
+        """Give a word a bad quality, as a broken sensor does."""
+        bad = ua.DataValue(ua.Variant(None, ua.VariantType.Null), StatusCode=ua.StatusCode(ua.UInt32(status)))
+        await self._server.write_attribute_value(self._ids[word], bad)
+
+    async def until_written(self) -> None:
+        """Wait until the gateway has written a counter since the last wait."""
+        await self._written.wait()
+        self._written.clear()
+
+    async def _on_written(self, _handle: object, _value: object) -> None:
+        self._written.set()
+
+
+@asynccontextmanager
+async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterator[PlcServer]:
+    """Serve the words of a station at its mapped endpoint (port 0: any free one) while the context lasts.
+
+    `kinds` tells for each of the mapped values whether it is number, boolean or text.
+    """
+    server = Server(iserver=_CheapServer())
+    server.disable_clock()
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    server.set_identity_tokens([ua.AnonymousIdentityToken])
+    await server.init()
+    address = urlsplit(station.endpoint)
+    server.set_endpoint(station.endpoint)
+    server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)
+    index = await server.register_namespace(station.namespace)
+    ids: dict[str, ua.NodeId] = {}
+    types: dict[str, ua.VariantType] = {}
+    folder = await server.nodes.objects.add_object(ua.NodeId(ua.String(station.code), ua.Int16(index)), station.code)
+    for word, node, first, kind in _words(station, kinds):
+        ids[word], types[word] = ua.NodeId.from_string(f"ns={index};{node}"), kind
+        variable = await folder.add_variable(ids[word], word, first, kind)
+        if word.startswith(("Permit", "Ack", "Recipe", "Mes")):
+            await variable.set_writable()
+    await server.start()
+    try:
+        yield PlcServer(server, ids, types)
+    finally:
+        await server.stop()
+
+
+def warm_up() -> None:
+    """Build the standard address space once, with the collector off: its objects stay, and tracing them costs most."""
+    gc.disable()
+    try:
+        _standard_nodes()
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _words(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, str, Any, ua.VariantType]]:
+    for word, node in station.word_nodes.items():
+        if word in _ARRAYS:
+            yield word, node, [], _ARRAYS[word]
+        elif word in _COUNTERS or word in _SMALL:
+            yield word, node, 0, _U32 if word in _COUNTERS else _U16
+        elif word.endswith("At"):
+            yield word, node, ua.get_win_epoch(), _TIME
+        else:
+            yield word, node, "", _TEXT
+    for name, node in station.value_nodes.items():
+        yield f"values.{name}", node, [], _KINDS[kinds.get(name, "number")]
+    for name, count in station.curves.items():
+        for ordinal in range(1, count + 1):
+            for axis, node in zip("xy", station.curve_nodes(name, ordinal), strict=True):
+                yield f"curves.{name}.{ordinal}.{axis}", node, [], _REAL
+
+
+class _CheapServer(InternalServer):
+    """A server whose standard nodes are shared with the others until it changes one: starting costs milliseconds."""
+
+    async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:
+        del shelf_file
+        self.aspace._nodes = _CopiedWhenTouched(_standard_nodes())  # type: ignore[assignment]
+
+
+class _CopiedWhenTouched(MutableMapping[ua.NodeId, NodeData]):
+    def __init__(self, shared: dict[ua.NodeId, NodeData]) -> None:
+        self._shared = shared
+        self._own: dict[ua.NodeId, NodeData] = {}
+
+    def __getitem__(self, key: ua.NodeId) -> NodeData:
+        own = self._own.get(key)
+        if own is None:
+            own = self._own[key] = copy.deepcopy(self._shared[key])
+        return own
+
+    def __setitem__(self, key: ua.NodeId, value: NodeData) -> None:
+        self._own[key] = value
+
+    def __delitem__(self, key: ua.NodeId) -> None:
+        del self._own[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._own or key in self._shared
+
+    def __iter__(self) -> Any:
+        return iter(self._own.keys() | self._shared.keys())
+
+    def __len__(self) -> int:
+        return len(self._own.keys() | self._shared.keys())
+
+
+@cache
+def _standard_nodes() -> dict[ua.NodeId, NodeData]:
+    first = InternalServer()
+    fill_address_space(first.node_mgt_service)  # type: ignore[no-untyped-call]
+    return first.aspace._nodes
