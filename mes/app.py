@@ -27,7 +27,6 @@ from mes.migrate import add_months
 from mes.orders.routes import router as orders
 from mes.people.keyring import Keyring
 from mes.people.routes import router as people
-from mes.plan.routes import router as plan
 from mes.plant.routes import router as plant
 from mes.problems import problem
 from mes.quality.routes import router as quality
@@ -40,7 +39,7 @@ from mes.web.pages import router as pages
 RELAY_EVERY_S = 0.25
 DAY_S = 86_400
 _logger = structlog.get_logger()
-ROUTERS = (execution, genealogy, records, quality, orders, materials, cells, plant, plan, people, pages)
+ROUTERS = (execution, genealogy, records, quality, orders, materials, cells, plant, people, pages)
 
 
 class Refused(MesError):

@@ -15,7 +15,8 @@ def refuse_changes() -> str:
     BEGIN
         IF TG_OP = 'UPDATE' AND cardinality(closing) > 0
            AND to_jsonb(OLD) - closing = to_jsonb(NEW) - closing
-           AND NOT EXISTS (SELECT FROM unnest(closing) AS c WHERE to_jsonb(OLD) -> c <> 'null'::jsonb)
+           AND NOT EXISTS (SELECT FROM unnest(closing) AS c
+                           WHERE to_jsonb(OLD) -> c <> 'null'::jsonb OR to_jsonb(NEW) -> c = 'null'::jsonb)
         THEN
             RETURN NEW;
         END IF;

@@ -92,7 +92,8 @@ async def answer(heard: Heard, door: Door, letters: DeadLetters) -> Permit | Ack
 async def _serve_port(port: Port, door: Door, letters: DeadLetters, links: Links) -> None:
     async for heard in port.requests():
         began = asyncio.get_running_loop().time()
-        found = await answer(heard, door, letters)
+        # A task of its own keeps the request's id to the lines of this request.
+        found = await asyncio.create_task(answer(heard, door, letters))
         station = _station(heard)
         if isinstance(heard, Reported | Unreadable):
             links.letters_changed(station)

@@ -73,14 +73,18 @@ class Links:
 
     async def keep_telling(self, door: Door) -> None:
         """Tell the MES on every change and at least every 15 seconds, for as long as the gateway runs."""
+        trouble = ""
         while True:
             self._changed.clear()
             for station in self._links:
                 self.letters_changed(station)
             try:
                 await door.links(self.gateway, self.told())
+                trouble = ""
             except DoorClosed as error:
-                log.debug("links_not_told", reason=str(error))
+                if str(error) != trouble:  # once for each reason, not every 15 seconds
+                    trouble = str(error)
+                    log.warning("links_not_told", reason=trouble)
             try:
                 async with asyncio.timeout(TOLD_EVERY_S):
                     await self._changed.wait()

@@ -1,7 +1,7 @@
 """Gathers the facts a permit or a report is decided by."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -63,13 +63,13 @@ _SEE = Prepared(
         """
         SELECT s.id AS station_id, s.operations,
             (SELECT t.id FROM tool t WHERE t.code = :tool AND t.station_id = s.id) AS tool_id,
-            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts, p.step_id AS permit_step_id,
-            c.id AS cycle_id, c.answer, o.number AS order_number, o.state AS order_state,
+            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts::text, p.step_id AS permit_step_id,
+            c.id AS cycle_id, c.answer::text, o.number AS order_number, o.state AS order_state,
             (SELECT array_agg(step_id) FROM (
                 SELECT DISTINCT ON (step_id) step_id, verdict FROM cycle
                 WHERE unit_id = :unit_id OR lot_id = :lot_id ORDER BY step_id, id DESC) AS latest
              WHERE verdict = 'passed') AS passed,
-            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.containment_id, h.reason) ORDER BY h.id)
+            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.containment_id, h.reason) ORDER BY h.id)::text
              FROM hold h WHERE h.released_at IS NULL AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids))
             ) AS holds,
             f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents
@@ -94,36 +94,25 @@ _SEE = Prepared(
 )
 
 
-async def see(
-    session: ReadSession,
-    *,
-    station: str,
-    cycle: str,
-    tool: str | None = None,
-    unit_id: int | None = None,
-    lot_id: int | None = None,
-    order_id: int | None = None,
-    unit_ids: Sequence[int] = (),
-    lot_ids: Sequence[int] = (),
-    parent_id: int | None = None,
-    child_ids: Sequence[int] = (),
-) -> Seen:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to look up: the message's names, and the ids that the locks have found."""
+
+    station: str
+    cycle: str
+    tool: str | None
+    unit_id: int | None
+    lot_id: int | None
+    order_id: int | None
+    unit_ids: Sequence[int]
+    lot_ids: Sequence[int]
+    parent_id: int | None
+    child_ids: Sequence[int]
+
+
+async def see(session: ReadSession, question: Question) -> Seen:
     """Gather what is recorded: the caller holds the locks."""
-    rows = await session.run(
-        _SEE,
-        station=station,
-        cycle=cycle,
-        tool=tool,
-        unit_id=unit_id,
-        lot_id=lot_id,
-        order_id=order_id,
-        unit_ids=unit_ids,
-        lot_ids=lot_ids,
-        parent_id=parent_id,
-        child_ids=child_ids,
-    )
-    row = rows[0]
-    holds = json.loads(row["holds"]) if row["holds"] else ()
+    row = (await session.run(_SEE, **{name: getattr(question, name) for name in _SEE.names}))[0]
     return Seen(
         station_id=row["station_id"],
         operations=tuple(row["operations"] or ()),
@@ -139,19 +128,16 @@ async def see(
         order=row["order_number"],
         order_state=row["order_state"],
         passed_steps=frozenset(row["passed"] or ()),
-        holds=tuple(OpenHold(*hold) for hold in holds),
+        holds=tuple(OpenHold(*hold) for hold in json.loads(row["holds"] or "[]")),
         fitted=tuple(
-            Fitted(*values)
-            for values in zip(
-                row["part_ids"] or (),
-                row["positions"] or (),
-                row["child_ids"] or (),
-                row["quantities"] or (),
-                strict=True,
-            )
+            Fitted(*edge) for edge in _columns(row["part_ids"], row["positions"], row["child_ids"], row["quantities"])
         ),
-        elsewhere=dict(zip(row["children"] or (), row["parents"] or (), strict=True)),
+        elsewhere=dict(_columns(row["children"], row["parents"])),
     )
+
+
+def _columns(*arrays: Sequence[Any] | None) -> Iterable[tuple[Any, ...]]:
+    return zip(*(array or () for array in arrays), strict=True)
 
 
 _PARTS = Prepared(

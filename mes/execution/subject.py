@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mes.db import ReadSession, Session
 from mes.errors import Conflict
 from mes.execution.messages import PermitRequest, ResultReport
-from mes.execution.queries import Seen, see
+from mes.execution.queries import Question, Seen, see
 from mes.execution.rules import RouteFacts
 from mes.materials.queries import LotRow
 from mes.products.queries import get_plan
@@ -57,8 +57,7 @@ async def see_subject(
     """Gather the facts, after the locks."""
     others = [unit.id for unit in known.values() if unit is not subject.unit]
     is_report = isinstance(message, ResultReport)
-    return await see(
-        session,
+    question = Question(
         station=message.station,
         cycle=message.cycle,
         tool=message.tool if isinstance(message, ResultReport) else None,
@@ -70,6 +69,7 @@ async def see_subject(
         parent_id=subject.unit_id if is_report else None,
         child_ids=others,
     )
+    return await see(session, question)
 
 
 def route_facts(

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from mes.actor import Role
 from mes.message import Message, Moment, Name
@@ -29,6 +29,12 @@ class KeyName(Message):
     """Name a key."""
 
     name: Name
+
+
+class LoginEnd(Message):
+    """End one log-in, named by the hash of its key; the hash opens nothing."""
+
+    key_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class KeyListed(Message):

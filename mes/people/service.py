@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 
 from mes.db import Session
 from mes.errors import NotFound
-from mes.people.messages import KeyAnswer, KeyName, KeyRequest, Revoked
+from mes.people.messages import KeyAnswer, KeyName, KeyRequest, LoginEnd, Revoked
 from mes.people.models import AccessKey
 from mes.people.queries import hash_key
 
@@ -35,4 +35,14 @@ async def revoke_key(session: Session, message: KeyName) -> Revoked:
     revoked = (await session.execute(update(AccessKey).where(names).values(revoked_at=session.at))).rowcount
     if not revoked:
         raise NotFound(kind="open key", name=message.name)
+    return Revoked(revoked=revoked)
+
+
+async def end_login(session: Session, message: LoginEnd) -> Revoked:
+    """Revoke one log-in of whoever asks. Ended already: nothing to do, and nothing is journaled."""
+    own = (AccessKey.secret_hash == bytes.fromhex(message.key_hash)) & (AccessKey.name == session.actor.name)
+    ending = update(AccessKey).where(own, AccessKey.revoked_at.is_(None)).values(revoked_at=session.at)
+    revoked = (await session.execute(ending)).rowcount
+    if not revoked:
+        session.repeated()
     return Revoked(revoked=revoked)

@@ -77,7 +77,7 @@ def _explain(tree: Tree, found: Sequence[Mapping[str, Any]]) -> list[tuple[Place
 
 def _join(sentences: list[str]) -> str:
     # The branches of "true, false or a text" fail one by one: one sentence says them all.
-    return " or ".join(sentences)
+    return " or ".join(s for s in sentences if s != "a whole number" or "a number" not in sentences)
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

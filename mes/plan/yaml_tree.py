@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 MAX_BYTES = 5_000_000
 MAX_NODES = 500_000  # of all files together; an alias counts as often as it is used
 MAX_DEPTH = 30
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 class Place(NamedTuple):
@@ -111,10 +113,14 @@ def _build(tree: Tree, loader: yaml.SafeLoader, node: yaml.Node, pointer: str, f
     if isinstance(node, yaml.SequenceNode):
         return [_build(tree, loader, item, f"{pointer}/{index}", file, item) for index, item in enumerate(node.value)]
     try:
-        return loader.construct_object(node)
+        value = loader.construct_object(node)
     except (yaml.YAMLError, ValueError, OverflowError, KeyError):
         tree.problems.append((place, "a plain value: a text, a number, true or false, or a date such as 2027-06-30"))
         return None
+    if isinstance(value, str) and _UNSTORABLE.search(value):
+        tree.problems.append((place._replace(text=ascii(value)[:80]), "a text without control characters"))
+        return None
+    return value
 
 
 def _entries(tree: Tree, node: yaml.MappingNode, file: str) -> list[tuple[str, yaml.Node, yaml.Node]]:

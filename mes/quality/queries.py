@@ -9,6 +9,16 @@ from mes.quality.models import Hold
 from mes.units.models import Unit
 
 
+# The unit :unit_id and whatever it is in, locked in id order; a hold is opened on each in the same statement.
+LOCKED_ABOVE = """
+        WITH RECURSIVE above AS (
+            SELECT CAST(:unit_id AS bigint) AS id
+            UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id WHERE i.removed_at IS NULL),
+        locked AS MATERIALIZED (
+            SELECT id FROM unit WHERE id IN (SELECT id FROM above) ORDER BY id FOR NO KEY UPDATE)
+"""
+
+
 async def lock_open_holds(session: Session, *, containment: int | None = None, hold: int | None = None) -> list[int]:
     """Lock the open holds of a containment, or one hold; their ids."""
     chosen = Hold.containment_id == containment if containment is not None else Hold.id == hold

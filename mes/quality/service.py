@@ -18,7 +18,7 @@ from mes.quality.messages import (
     ReleaseRequest,
 )
 from mes.quality.models import Containment, Hold
-from mes.quality.queries import lock_open_holds
+from mes.quality.queries import LOCKED_ABOVE, lock_open_holds
 from mes.units.queries import lock_unit_ids, lock_units
 
 
@@ -35,19 +35,14 @@ class NewHold:
     containment_id: int | None
 
 
-# Holds the unit and whatever it is in: its parents are locked first, in id order.
 _HOLD_UPWARD = Prepared(
     text(
-        """
-        WITH RECURSIVE above AS (
-            SELECT CAST(:unit_id AS bigint) AS id
-            UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id WHERE i.removed_at IS NULL),
-        locked AS MATERIALIZED (
-            SELECT id FROM unit WHERE id IN (SELECT id FROM above) ORDER BY id FOR NO KEY UPDATE)
+        f"""
+        {LOCKED_ABOVE}
         INSERT INTO hold (unit_id, containment_id, inherited_from, cycle_id, reason, opened_at, opened_by)
         SELECT l.id, h.containment_id, h.inherited_from, :cycle_id, h.reason, :at, :opened_by
         FROM locked l, unnest(:reasons, :inherited, :containments) AS h (reason, inherited_from, containment_id)
-        """
+        """  # noqa: S608
     ).bindparams(
         bindparam("unit_id", type_=BigInteger),
         bindparam("cycle_id", type_=BigInteger),

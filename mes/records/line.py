@@ -39,11 +39,11 @@ _TOTALS = Prepared(
     text(
         """
         SELECT
-          (SELECT json_object_agg(number, n) FROM (
+          (SELECT json_object_agg(number, n)::text FROM (
               SELECT p.number, count(*) AS n FROM unit u JOIN part p ON p.id = u.part_id
               WHERE u.order_id IS NOT NULL AND u.state = 'finished' AND u.finished_at > :since GROUP BY 1) f
           ) AS finished,
-          (SELECT json_object_agg(number, n) FROM (
+          (SELECT json_object_agg(number, n)::text FROM (
               SELECT p.number, count(*) AS n FROM unit u JOIN part p ON p.id = u.part_id
               JOIN work_order o ON o.id = u.order_id
               WHERE u.state = 'in_process' AND o.state IN ('released', 'started', 'on_hold') GROUP BY 1) f
@@ -52,7 +52,7 @@ _TOTALS = Prepared(
           (SELECT array_agg(serial) FROM (
               SELECT DISTINCT u.serial FROM hold h JOIN unit u ON u.id = h.unit_id
               WHERE h.released_at IS NULL AND u.order_id IS NOT NULL ORDER BY 1 LIMIT 50) h) AS held,
-          (SELECT json_agg(o) FROM (
+          (SELECT json_agg(o)::text FROM (
               SELECT w.number AS order, p.number AS part, w.quantity, w.finished, w.state FROM work_order w
               JOIN part p ON p.id = w.part_id WHERE w.state IN ('released', 'started', 'on_hold', 'completed')
               ORDER BY w.priority, w.id DESC LIMIT 12) o) AS orders

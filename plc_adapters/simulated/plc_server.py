@@ -16,7 +16,6 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
 from asyncua.server.standard_address_space.standard_address_space import fill_address_space
 from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.status_codes import StatusCodes
 
 from plc_adapters.mapping import StationMap
 
@@ -67,11 +66,6 @@ class PlcServer:
             if word in self._ids:
                 variant = ua.Variant(value, self._types[word], is_array=isinstance(value, list))
                 await self._server.write_attribute_value(self._ids[word], ua.DataValue(variant))
-
-    async def spoil(self, word: str, status: int = StatusCodes.BadSensorFailure) -> None:
-        """Give a word a bad quality, as a broken sensor does."""
-        bad = ua.DataValue(ua.Variant(None, ua.VariantType.Null), StatusCode=ua.StatusCode(ua.UInt32(status)))
-        await self._server.write_attribute_value(self._ids[word], bad)
 
     async def until_written(self) -> None:
         """Wait until the gateway has written a counter since the last wait."""

@@ -1,0 +1,1 @@
+"""Tests of the plan: files, checks, plan and apply."""

@@ -1,0 +1,1 @@
+"""Tests of parts and released revisions."""

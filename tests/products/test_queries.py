@@ -53,7 +53,7 @@ async def test_plan_holds_route_limits_and_components(plant: Database) -> None:
     dcir = step.characteristics[2]
     assert (dcir.name, dcir.unit, dcir.count, dcir.offset) == ("dcir_mohm", "mOhm", 16, 17)
     assert (dcir.lower, dcir.upper, dcir.expected) == (0.35, 0.55, None)
-    assert (step.number_count, step.text_count) == (16 + 1 + 16 + 1 + 4 + 5, 0)
+    assert (step.number_count, step.text_count) == (16 + 1 + 16 + 1 + 4 + 4, 0)
     cells, holders = plan.steps["040"].components
     assert (cells.part, cells.trace, cells.quantity, cells.groups) == ("CELL-LFP-15", "serial", 112.0, 16)
     assert (holders.part, holders.trace, holders.quantity) == ("HOLDER-7P", "lot", 2.0)

@@ -1,0 +1,11 @@
+"""Every screen's routes in one router, and the files that pages load."""
+
+from fastapi import APIRouter
+
+from mes.web import line, login, lot, search, trace
+from mes.web.rendering import FOLDER, Assets
+
+STATIC = Assets(directory=FOLDER)
+router = APIRouter(include_in_schema=False)
+for screen in (login, line, search, trace, lot):
+    router.include_router(screen.router)

@@ -1,0 +1,1 @@
+"""The gateway and the simulated line, over real OPC UA."""
