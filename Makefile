@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
-SPEED ?= 100
+SPEED ?= 200
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ $(UV):
 
 setup: .venv/.ready ## make .venv with the command mes
 
-demo: setup ## run the demo plant; PACKS=3 builds three packs and ends; SPEED=100 times real time
+demo: setup ## run the demo plant; PACKS=3 builds three packs and ends; SPEED=200 times real time
 	@$(BIN)/mes demo $(if $(PACKS),--packs $(PACKS)) --speed $(SPEED)
 
 test: setup ## every test

@@ -150,10 +150,10 @@ async def _processes(demo: Demo) -> AsyncIterator[None]:
         await _start(demo, "line", simulated, environment)
         yield
     finally:
+        # The gateway first, so that no station waits for an answer while the others go.
         for process in reversed(demo.processes.values()):
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
-        for process in demo.processes.values():
             try:
                 await asyncio.wait_for(process.wait(), 15)
             except TimeoutError:
@@ -189,7 +189,7 @@ def _last_lines(demo: Demo, name: str) -> str:
 
 
 async def _until_ready(demo: Demo, client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(READY_WITHIN_S):
+    async with _within(READY_WITHIN_S, "the MES and the line to be ready"):
         for name, is_ready in (("mes", _answers(client)), ("line", _exists(demo.path("resolved.yaml")))):
             while not await is_ready():
                 if demo.processes[name].returncode is not None:
@@ -198,6 +198,15 @@ async def _until_ready(demo: Demo, client: httpx.AsyncClient) -> None:
     environment = os.environ | {"MES_URL": demo.address, "MES_KEY": demo.keys["station"]}
     gateway = ["plc_adapters", "--map", demo.path("resolved.yaml"), "--dead-letters", demo.path("dead-letters")]
     await _start(demo, "gateway", gateway, environment)
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float, awaited: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise DemoFailed(reason=f"waited {seconds:.0f} s for {awaited}; the logs lie beside the jobs") from error
 
 
 def _answers(client: httpx.AsyncClient) -> Any:
@@ -220,7 +229,7 @@ async def _build(demo: Demo, client: httpx.AsyncClient, packs: int) -> int:
     """Build packs, print a line for each as it is finished."""
     wanted = await _order(demo, client, packs, random.Random(demo.seed))
     status = 0
-    async with asyncio.timeout(PACK_WITHIN_S + 60 * packs):
+    async with _within(PACK_WITHIN_S + 60 * packs, f"{packs} packs"):
         async for finished in _finished(demo):
             if finished.get("pack") not in wanted:
                 continue
@@ -260,9 +269,19 @@ async def _order(demo: Demo, client: httpx.AsyncClient, packs: int, chance: rand
     with demo.path("jobs.jsonl").open("a") as out:
         for lot in stock.cell_lots:
             out.write(json.dumps({"kind": "lot", "lot": lot}) + "\n")
+    await _until_released(client, stock.cell_lots)
+    with demo.path("jobs.jsonl").open("a") as out:
         for job, pack, module in zip(jobs, serials["GC48-105"], serials["M16S7P"], strict=True):
             out.write(json.dumps(job | {"pack": pack, "module": module}) + "\n")
     return set(serials["GC48-105"])
+
+
+async def _until_released(client: httpx.AsyncClient, lots: list[str]) -> None:
+    """Wait for receiving inspection: a cell of a quarantined lot would hold every module it is fitted in."""
+    async with _within(PACK_WITHIN_S, f"receiving to release {', '.join(lots)}"):
+        for lot in lots:
+            while (await client.get(f"/api/lots/{lot}")).raise_for_status().json()["state"] != "released":
+                await asyncio.sleep(0.2)
 
 
 class _Tail:

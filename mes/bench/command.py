@@ -1,5 +1,61 @@
 """The commands `mes bench NAME`."""
 
-import typer
+import json
+from collections.abc import Mapping
+from statistics import median
+from typing import Annotated
 
-bench = typer.Typer(help="Measure, on a database of the bench's own.", no_args_is_help=True)
+import typer
+from rich.console import Console
+from rich.table import Table
+
+bench = typer.Typer(
+    help="Measure, each on a server and database of its own, started for it and thrown away: never on a plant's. "
+    "Compare ratios within one run; the figures are medians of the rounds.",
+    no_args_is_help=True,
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object with the figures.")]
+
+
+def show(title: str, figures: Mapping[str, float], goals: Mapping[str, str], as_json: bool) -> None:
+    """Print figures as a table beside their goals, or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(dict(figures)))
+        return
+    table = Table(title=title)
+    table.add_column("figure")
+    table.add_column("measured", justify="right")
+    table.add_column("goal")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.3g}" if value < 100 else f"{value:,.0f}", goals.get(name, ""))
+    Console().print(table)
+
+
+@bench.command()
+def station(
+    reports: Annotated[int, typer.Option(help="Reports a round.", min=16)] = 3000,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are shown.", min=1)] = 5,
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Drive permits and reports (60 values, 8 components) over HTTP with 16 connections.
+
+    ratio_to_sql: reports a second against one prepared call of hand-written SQL that checks and writes the same, 16
+    connections, same server, same run (mes/bench/by_hand.py).
+    """
+    from mes.bench.station import measure_station
+
+    measured = measure_station(reports, rounds, workers)
+    figures = {
+        "ratio_to_sql": median(m.reports.per_s / m.by_hand.per_s for m in measured),
+        "reports_per_s": median(m.reports.per_s for m in measured),
+        "report_p50_ms": median(m.reports.percentile_ms(50) for m in measured),
+        "report_p99_ms": median(m.reports.percentile_ms(99) for m in measured),
+        "permits_per_s": median(m.permits.per_s for m in measured),
+        "permit_p50_ms": median(m.permits.percentile_ms(50) for m in measured),
+        "permit_p99_ms": median(m.permits.percentile_ms(99) for m in measured),
+        "cpu_ms_per_report": median(m.cpu_ms_per_report for m in measured),
+        "sql_by_hand_per_s": median(m.by_hand.per_s for m in measured),
+    }
+    goals = {"ratio_to_sql": ">= 0.4", "report_p99_ms": "<= 50"}
+    show(f"station door, {rounds} rounds of {reports} reports, {workers} worker(s)", figures, goals, as_json)

@@ -157,7 +157,7 @@ class RouteFacts:
             "operation": self.operation or "none",
             "missing": ", ".join(self.missing()),
             "next_step": self.next_step(),
-            "reasons": "; ".join(self.holds),
+            "reasons": "; ".join(hold.rstrip(".") for hold in self.holds),
             "order": self.order or "none",
             "order_state": (self.order_state or "none").replace("_", " "),
         }

@@ -22,7 +22,6 @@ from mes.web.tries import WrongTries
 
 MAX_FORM_BYTES = 4096
 router = APIRouter(route_class=PageRoute)
-_wrong_tries = WrongTries()
 
 
 class ForeignForm(Forbidden):
@@ -40,7 +39,8 @@ async def log_in(request: Request) -> Response:
     """Exchange a key for a log-in, or say what is wrong with it."""
     _require_own_form(request)
     address = request.client.host if request.client else ""
-    if wait_s := _wrong_tries.wait_s(address):
+    tries = _tries_of(request)
+    if wait_s := tries.wait_s(address):
         problem = f"Too many wrong keys from this computer. Try again in {wait_s} seconds."
         answer: Response = page(request, "login.html", 429, problem=problem)
         answer.headers["Retry-After"] = str(wait_s)
@@ -48,7 +48,7 @@ async def log_in(request: Request) -> Response:
     key = await _read_key(request)
     actor = await request.app.state.keyring.find(key) if key else None
     if actor is None:
-        _wrong_tries.note(address)
+        tries.note(address)
         return page(request, "login.html", 401, problem="This key is not known, or has ended. Scan your badge again.")
     try:
         permissions.require(actor, "read")
@@ -66,6 +66,14 @@ async def log_out(request: Request) -> Response:
     answer = RedirectResponse("/login", status_code=303)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return answer
+
+
+def _tries_of(request: Request) -> WrongTries:
+    state = request.app.state
+    if not hasattr(state, "wrong_tries"):
+        state.wrong_tries = WrongTries()
+    tries: WrongTries = state.wrong_tries
+    return tries
 
 
 async def _open_login(request: Request, actor: Actor, key: str) -> Response:

@@ -21,12 +21,15 @@ from mes.http import explain_all
 
 FOLDER = Path(__file__).parent / "static"
 HEADERS = {
+    # not no-referrer: with that a browser sends "Origin: null" with our own forms, and the gate turns them away
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+PATHS = {"line": "/", "find": "/find", "login": "/login", "logout": "/logout"}
+TRY_AGAIN_S = 5
 YEAR_S = 31_536_000
 _DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in sorted(FOLDER.iterdir())}
 ASSETS = hashlib.sha256("".join(_DIGESTS.values()).encode()).hexdigest()[:12]
@@ -46,7 +49,10 @@ def fragment(template: str, **facts: Any) -> str:
 def error_page(request: Request, error: MesError) -> HTMLResponse:
     """Tell an error as a page: what went wrong, and everything that was wrong."""
     metrics.ERRORS.labels(error.code).inc()
-    return page(request, "error.html", error.status, error=error, errors=getattr(error, "errors", []))
+    answer = page(request, "error.html", error.status, error=error, errors=getattr(error, "errors", []))
+    if error.status == 503:
+        answer.headers["Refresh"] = str(TRY_AGAIN_S)
+    return answer
 
 
 class PageRoute(APIRoute):
@@ -107,13 +113,19 @@ def _word(code: str) -> str:
     return code.replace("_", " ")
 
 
-def _number(value: float) -> str:
-    """Six digits are what a measurement is worth on a screen; counts are shown whole."""
+def number(value: float) -> str:
+    """Show a number: six digits are what a measurement is worth on a screen; counts are shown whole."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e12 else f"{value:.6g}"
 
 
 _TEMPLATES = Environment(
     loader=PackageLoader("mes.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
-_TEMPLATES.globals |= {"asset_path": _asset_path, "assets": ASSETS, "trace_path": trace_path, "lot_path": lot_path}
-_TEMPLATES.filters |= {"utc": _utc, "iso": _iso, "word": _word, "number": _number}
+_TEMPLATES.globals |= {
+    "asset_path": _asset_path,
+    "assets": ASSETS,
+    "paths": PATHS,
+    "trace_path": trace_path,
+    "lot_path": lot_path,
+}
+_TEMPLATES.filters |= {"utc": _utc, "iso": _iso, "word": _word, "number": number}
