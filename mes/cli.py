@@ -133,7 +133,7 @@ def serve(
 
 @cli.command()
 def demo(
-    packs: Annotated[int | None, typer.Option(help="Build this many packs, print a JSON line each, end.", min=1)] = None,
+    packs: Annotated[int | None, typer.Option(help="Build so many, print a JSON line each, end.", min=1)] = None,
     speed: Annotated[float, typer.Option(help="How much faster than real time stations work.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="The same seed builds the same packs.")] = 1,
 ) -> None:

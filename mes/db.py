@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Hashable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, bindparam, text
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeEngine
 
 from mes import clock, journal, log, outbox
 from mes.actor import Actor
@@ -35,6 +37,24 @@ class Prepared:
         compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
         self.sql = str(compiled)
         self.names: list[str] = list(compiled.positiontup or [])
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A capability's part of a larger statement: one or more WITH queries, and the types of their parameters.
+
+    So that a hot act is one round trip, and yet each capability alone writes what is its own.
+    """
+
+    sql: str
+    types: Mapping[str, TypeEngine[Any]]
+
+
+def compose(*clauses: Clause, answer: str) -> Prepared:
+    """Make one statement of several clauses; `answer` is what it selects in the end."""
+    types = {name: type_ for clause in clauses for name, type_ in clause.types.items()}
+    joined = text(f"WITH {', '.join(clause.sql for clause in clauses)} {answer}")
+    return Prepared(joined.bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items())))
 
 
 class Clash(Conflict):

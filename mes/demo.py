@@ -235,7 +235,7 @@ async def _build(demo: Demo, client: httpx.AsyncClient, packs: int) -> int:
                 continue
             wanted.discard(finished["pack"])
             record = await _record(client, finished)
-            print(json.dumps(record), flush=True)  # noqa: T201
+            print(json.dumps(record), flush=True)
             status |= record["verdict"] != "passed"
             if not wanted:
                 break
@@ -322,7 +322,7 @@ async def _record(client: httpx.AsyncClient, finished: dict[str, Any]) -> dict[s
         gaps += node["gaps"]
         cells += node["part"] == "CELL-LFP-15"
         nodes += node["inside"]
-        if node["serial"] and node["state"] is not None or node["inside"]:
+        if (node["serial"] and node["state"] is not None) or node["inside"]:
             history = (await client.get(f"/api/history/{node['serial']}")).raise_for_status().json()
             values += sum(len(v) for cycle in history["cycles"] for v in cycle["values"].values())
     verdict = "passed" if traced["tree"]["state"] == "finished" and not gaps else "failed"

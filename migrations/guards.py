@@ -55,6 +55,7 @@ def least_rights(tables: Iterable[str], ledgers: Mapping[str, Iterable[str]]) ->
         elif closing:
             statements.append(f"GRANT UPDATE ({closing}) ON {table} TO {APPLICATION_ROLE}")
     statements.append(f"GRANT DELETE ON outbox TO {APPLICATION_ROLE}")
+    statements.append(f"GRANT USAGE ON SEQUENCE cycle_id_seq TO {APPLICATION_ROLE}")
     statements.append(f"GRANT SELECT ON alembic_version TO {APPLICATION_ROLE}")
     return statements
 

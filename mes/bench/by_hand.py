@@ -56,7 +56,8 @@ BEGIN
         SELECT v_unit.id, c.id, c.lot, c.part, c.n, 1, v_cycle, v_at
         FROM unnest(v_ids, v_lots, v_parts) WITH ORDINALITY AS c (id, lot, part, n);
     UPDATE unit SET state = 'in_process' WHERE id = v_unit.id AND state = 'issued';
-    WITH told AS (INSERT INTO outbox (at, topic, payload) VALUES (v_at, 'cycle', jsonb_build_object('serial', p_serial)))
+    WITH told AS (
+        INSERT INTO outbox (at, topic, payload) VALUES (v_at, 'cycle', jsonb_build_object('serial', p_serial)))
     INSERT INTO act (at, actor, role, name, message, digest, request_id)
         VALUES (v_at, 'hand', 'station', 'execution.report_result', p_message::jsonb,
                 sha256(convert_to(p_message, 'UTF8')), '');

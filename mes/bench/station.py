@@ -83,12 +83,9 @@ async def _measure(server: Any, reports: int, rounds: int, workers: int) -> list
         hand = await asyncpg.connect(plant.dsn)
         await hand.execute(FUNCTION)
         await hand.close()
-        figures = []
         async with serving(plant, workers):
             await _round(plant, units, components, warmup)
-            for _ in range(rounds):
-                figures.append(await _round(plant, units, components, reports))
-    return figures
+            return [await _round(plant, units, components, reports) for _ in range(rounds)]
 
 
 async def _fill(plant: BenchPlant, count: int) -> tuple[list[str], list[str]]:

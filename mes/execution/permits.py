@@ -8,12 +8,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from mes.db import Prepared, Session
 from mes.execution import answers, rules
 from mes.execution.messages import PermitAnswer, PermitRequest
-from mes.execution.queries import Seen
+from mes.execution.queries import Seen, lock_named
 from mes.execution.rules import Reason, Said
 from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
-from mes.materials.queries import lock_lots
 from mes.products.rules import StepPlan, find_step
-from mes.units.queries import lock_units
 
 _WRITE_PERMIT = Prepared(
     text(
@@ -33,8 +31,7 @@ _WRITE_PERMIT = Prepared(
 
 async def request_permit(session: Session, message: PermitRequest) -> PermitAnswer:
     """*May I?* Answers yes, with the recipe and what is expected, or no with all reasons; a repeat the same again."""
-    found_units = await lock_units(session, [message.serial])
-    found_lots = {} if found_units else await lock_lots(session, [message.serial], [])
+    found_units, found_lots = await lock_named(session, [message.serial], [message.serial])
     subject = await find_subject(session, message.serial, found_units, found_lots)
     seen = await see_subject(session, message, subject, found_units, found_lots)
     if seen.permit_id is not None:

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, ReadSession
+from mes.db import Prepared, ReadSession, Session
+from mes.materials.queries import LotRow
+from mes.units.queries import UnitRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,45 @@ class Seen:
     elsewhere: dict[int, int]  # child id -> the parent it is in
 
 
+# Coarse to fine: lots that are counted down against each other; the lots of units that are fitted against a hold only,
+# so that many stations can fit cells of one lot at once; then the units. UNION ALL takes them in this order.
+_LOCK = Prepared(
+    text(
+        """
+        WITH used AS MATERIALIZED (
+            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
+            WHERE number = ANY(:lots) ORDER BY id FOR NO KEY UPDATE),
+        fitted AS MATERIALIZED (
+            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
+            WHERE id IN (SELECT lot_id FROM unit WHERE serial = ANY(:serials)) ORDER BY id FOR SHARE),
+        units AS MATERIALIZED (
+            SELECT id, serial, part_id, lot_id, order_id, revision_id, state FROM unit
+            WHERE serial = ANY(:serials) ORDER BY id FOR NO KEY UPDATE)
+        SELECT id, number AS name, part_id, revision_id, state, quantity_left, NULL::bigint AS lot_id,
+               NULL::bigint AS order_id, false AS is_unit FROM used
+        UNION ALL SELECT *, NULL, NULL, false FROM fitted
+        UNION ALL SELECT id, serial, part_id, revision_id, state, NULL, lot_id, order_id, true FROM units
+        """
+    ).bindparams(bindparam("lots", type_=ARRAY(Text)), bindparam("serials", type_=ARRAY(Text)))
+)
+
+
+async def lock_named(
+    session: Session, serials: Collection[str], lots: Collection[str]
+) -> tuple[dict[str, UnitRow], dict[str, LotRow]]:
+    """Lock the lots of these numbers and of these units, then the units; those that exist, by serial and number."""
+    found_units: dict[str, UnitRow] = {}
+    found_lots: dict[str, LotRow] = {}
+    for id_, name, part_id, revision_id, state, left, lot_id, order_id, is_unit in await session.run(
+        _LOCK, serials=list(serials), lots=list(lots)
+    ):
+        if is_unit:
+            found_units[name] = UnitRow(id_, name, part_id, lot_id, order_id, revision_id, state)
+        else:
+            found_lots[name] = LotRow(id_, name, part_id, revision_id, state, left)
+    return found_units, found_lots
+
+
 # One statement, so that its cost doesn't grow with what is asked; taken after the locks, so that it sees what those
 # who held them before have committed.
 _SEE = Prepared(
@@ -63,13 +104,15 @@ _SEE = Prepared(
         """
         SELECT s.id AS station_id, s.operations,
             (SELECT t.id FROM tool t WHERE t.code = :tool AND t.station_id = s.id) AS tool_id,
-            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts::text, p.step_id AS permit_step_id,
+            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts::text,
+            p.step_id AS permit_step_id,
             c.id AS cycle_id, c.answer::text, o.number AS order_number, o.state AS order_state,
             (SELECT array_agg(step_id) FROM (
                 SELECT DISTINCT ON (step_id) step_id, verdict FROM cycle
                 WHERE unit_id = :unit_id OR lot_id = :lot_id ORDER BY step_id, id DESC) AS latest
              WHERE verdict = 'passed') AS passed,
-            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.containment_id, h.reason) ORDER BY h.id)::text
+            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.containment_id, h.reason) ORDER BY h.id)
+                    ::text
              FROM hold h WHERE h.released_at IS NULL AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids))
             ) AS holds,
             f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents

@@ -1,23 +1,23 @@
 """The act behind *this happened*."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, text
+from sqlalchemy import BigInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Clause, Session, compose
 from mes.errors import Malformed
 from mes.execution import answers, rules
 from mes.execution.fitting import Fitting, compare
 from mes.execution.messages import ReportAnswer, ResultReport, Verdict
-from mes.execution.queries import Seen, part_ids
+from mes.execution.queries import Seen, lock_named, part_ids
 from mes.execution.rules import FindingCode, Said, WorkFacts
 from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
 from mes.genealogy import service as genealogy
 from mes.materials import service as materials
-from mes.materials.queries import LotRow, lock_lots
+from mes.materials.queries import LotRow
 from mes.materials.rules import Event as LotEvent
 from mes.measurements import service as measurements
 from mes.measurements.rules import judge, misunderstandings
@@ -26,40 +26,44 @@ from mes.products.rules import StepPlan, find_step
 from mes.quality import service as quality
 from mes.quality.service import NewHold
 from mes.units import service as units
-from mes.units.queries import UnitRow, lock_units
+from mes.units.queries import UnitRow
+from mes.units.rules import NEXT as NEXT_STATE
 from mes.units.rules import Event as UnitEvent
+from mes.units.rules import State as UnitState
 
-_WRITE_CYCLE = Prepared(
-    text(
-        """
-        WITH recorded AS (
-            INSERT INTO cycle (station_id, cycle, asker, unit_id, lot_id, step_id, permit_id, tool_id, verdict,
-                               station_verdict, answer, program_revision, operator, started_at, ended_at, reported_at)
-            VALUES (:station_id, :cycle, :asker, :unit_id, :lot_id, :step_id, :permit_id, :tool_id, :verdict,
-                    :station_verdict, CAST(:answer AS jsonb), :program_revision, :operator, :started_at, :ended_at, :at)
-            RETURNING id),
-        found AS (
-            INSERT INTO finding (cycle_id, code, rules_version, facts)
-            SELECT recorded.id, f.code, :rules_version, f.facts::jsonb
-            FROM recorded, unnest(:codes, :facts) AS f (code, facts))
-        SELECT id FROM recorded
-        """
-    ).bindparams(
-        *(
-            bindparam(name, type_=BigInteger)
-            for name in ("station_id", "unit_id", "lot_id", "step_id", "permit_id", "tool_id", "rules_version")
+RECORD = Clause(
+    """
+    recorded AS (
+        INSERT INTO cycle (id, station_id, cycle, asker, unit_id, lot_id, step_id, permit_id, tool_id, verdict,
+                           station_verdict, answer, program_revision, operator, started_at, ended_at, reported_at)
+        OVERRIDING SYSTEM VALUE
+        VALUES (coalesce(:cycle_id, nextval('cycle_id_seq')), :station_id, :cycle, :asker, :unit_id, :lot_id, :step_id,
+                :permit_id, :tool_id, :verdict, :station_verdict, CAST(:answer AS jsonb), :program_revision, :operator,
+                :started_at, :ended_at, :at)
+        RETURNING id),
+    found AS (
+        INSERT INTO finding (cycle_id, code, rules_version, facts)
+        SELECT recorded.id, f.code, :rules_version, f.facts::jsonb
+        FROM recorded, unnest(:codes, :facts) AS f (code, facts))
+    """,
+    {
+        **dict.fromkeys(
+            ("cycle_id", "station_id", "unit_id", "lot_id", "permit_id", "tool_id", "rules_version"), BigInteger()
         ),
-        bindparam("codes", type_=ARRAY(Text)),
-        bindparam("facts", type_=ARRAY(Text)),
-    )
+        "codes": ARRAY(Text),
+        "facts": ARRAY(Text),
+    },
+)
+# One statement writes all of a result: each capability brings the clause that writes what is its own.
+_WRITE = compose(
+    RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_UP, units.MOVE, answer="SELECT id FROM recorded"
 )
 
 
 async def report_result(session: Session, message: ResultReport) -> ReportAnswer:
     """*This happened.* Records it whole, judges it, and says what it breaks; a repeat gets the same answer again."""
     named = {message.serial, *(c.serial for c in message.components), *message.removals}
-    lots = await lock_lots(session, {message.serial, *(used.lot for used in message.lots)}, named)
-    known = await lock_units(session, named)
+    known, lots = await lock_named(session, named, {message.serial, *(used.lot for used in message.lots)})
     subject = await find_subject(session, message.serial, known, lots)
     seen = await see_subject(session, message, subject, known, lots)
     if seen.cycle_answer is not None:
@@ -79,12 +83,22 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     said = rules.findings(route, work)
     state = await _advance(session, subject, seen, step, verdict)
     answer = answers.report(message, step, verdict, judged, said, state)
-    cycle_id = await _write_cycle(session, message, subject, seen, step, answer, said)
-    await measurements.record(session, cycle_id, step.id, judged, _curves(message, step))
-    await _write_genealogy(session, subject, cycle_id, fitting)
+    cycle_id = None
+    if subject.unit and fitting.removed:
+        cycle_id = await genealogy.remove(session, subject.unit.id, fitting.removed)
+    rows = await session.run(
+        _WRITE,
+        cycle_id=cycle_id,
+        at=session.at,
+        **_to_record(message, subject, seen, step, answer, said),
+        **measurements.to_record(judged, _curves(message, step)),
+        **genealogy.to_install(subject.unit_id, fitting.fits),
+        **materials.to_use_up(fitting.used),
+        **units.to_move(subject.unit, UnitState(state) if subject.unit else None),
+    )
     if said and subject.unit:
         broken = NewHold("; ".join(finding.text for finding in said)[:2000], None, None)
-        await quality.hold_upward(session, subject.unit.id, cycle_id, [*inherited, broken])
+        await quality.hold_upward(session, subject.unit.id, rows[0]["id"], [*inherited, broken])
     session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
     return answer
 
@@ -161,55 +175,35 @@ async def _advance(session: Session, subject: Subject, seen: Seen, step: StepPla
     unit = subject.unit
     if seen.order_state == "released" and unit.order_id is not None:
         await orders.start(session, unit.order_id)
-    state = await units.advance(session, unit, UnitEvent.FINISH if is_complete else UnitEvent.WORK)
-    if state == "finished" and unit.state != "finished" and unit.order_id is not None:
+    state = NEXT_STATE[unit.state, UnitEvent.FINISH if is_complete else UnitEvent.WORK]
+    if state == UnitState.FINISHED and unit.state != state and unit.order_id is not None:
         await orders.count_finished(session, unit.order_id, unit.part_id)
     return state
 
 
-async def _write_cycle(
-    session: Session,
-    message: ResultReport,
-    subject: Subject,
-    seen: Seen,
-    step: StepPlan,
-    answer: ReportAnswer,
-    said: list[Said],
-) -> int:
-    rows = await session.run(
-        _WRITE_CYCLE,
-        station_id=seen.station_id,
-        cycle=message.cycle,
-        asker=message.asker,
-        unit_id=subject.unit_id,
-        lot_id=subject.lot_id,
-        step_id=step.id,
-        permit_id=seen.permit_id,
-        tool_id=seen.tool_id,
-        verdict=answer.verdict,
-        station_verdict=message.verdict,
-        answer=answer.model_dump_json(),
-        program_revision=message.program_revision,
-        operator=message.operator,
-        started_at=message.started_at,
-        ended_at=message.ended_at,
-        at=session.at,
-        rules_version=rules.VERSION,
-        codes=[finding.code.value for finding in said],
-        facts=[json.dumps(dict(finding.facts)) for finding in said],
-    )
-    return int(rows[0]["id"])
-
-
-async def _write_genealogy(session: Session, subject: Subject, cycle_id: int, fitting: Fitting) -> None:
-    if subject.unit is None:
-        return
-    if fitting.removed:
-        await genealogy.remove(session, subject.unit.id, cycle_id, fitting.removed)
-    if fitting.fits:
-        await genealogy.install(session, subject.unit.id, cycle_id, fitting.fits)
-    if fitting.used:
-        await materials.use_up(session, fitting.used)
+def _to_record(
+    message: ResultReport, subject: Subject, seen: Seen, step: StepPlan, answer: ReportAnswer, said: Sequence[Said]
+) -> dict[str, Any]:
+    return {
+        "station_id": seen.station_id,
+        "cycle": message.cycle,
+        "asker": message.asker,
+        "unit_id": subject.unit_id,
+        "lot_id": subject.lot_id,
+        "step_id": step.id,
+        "permit_id": seen.permit_id,
+        "tool_id": seen.tool_id,
+        "verdict": answer.verdict,
+        "station_verdict": message.verdict,
+        "answer": answer.model_dump_json(),
+        "program_revision": message.program_revision,
+        "operator": message.operator,
+        "started_at": message.started_at,
+        "ended_at": message.ended_at,
+        "rules_version": rules.VERSION,
+        "codes": [finding.code.value for finding in said],
+        "facts": [json.dumps(dict(finding.facts)) for finding in said],
+    }
 
 
 def _curves(message: ResultReport, step: StepPlan) -> list[measurements.CurveToRecord]:

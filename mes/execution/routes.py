@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from mes import metrics
 from mes.execution.examples import PERMIT_EXAMPLES, REPORT_EXAMPLES
 from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
 from mes.execution.permits import request_permit as ask_permit
@@ -24,7 +25,11 @@ async def request_permit(request: Request) -> Response:
 
     A refusal is an answer, with status 200. The same cycle asked again gets the same answer.
     """
-    return as_json(await run(request, ask_permit, parse(PermitRequest, await request.body())))
+    answer = await run(request, ask_permit, parse(PermitRequest, await request.body()))
+    metrics.PERMITS.labels(answer.station, answer.granted).inc()
+    for refusal in answer.refusals:
+        metrics.REFUSALS.labels(refusal.code).inc()
+    return as_json(answer)
 
 
 @router.post("/report", response_model=ReportAnswer, openapi_extra=_body("ResultReport", REPORT_EXAMPLES))
@@ -34,4 +39,8 @@ async def report_result(request: Request) -> Response:
     The same cycle reported again gets the same answer and has no second effect. A report that can't be understood is
     refused with every error at once (422): keep it, mend it, send it again.
     """
-    return as_json(await run(request, report, parse(ResultReport, await request.body())))
+    answer = await run(request, report, parse(ResultReport, await request.body()))
+    metrics.REPORTS.labels(answer.station, answer.verdict).inc()
+    for finding in answer.findings:
+        metrics.FINDINGS.labels(finding.code).inc()
+    return as_json(answer)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import BigInteger, Numeric, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Clause, Prepared, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,53 +22,50 @@ class Fit:
     quantity: Decimal
 
 
-_INSTALL = Prepared(
-    text(
-        """
+# A clause of the statement that records a cycle; `recorded` gives its id. The caller holds the locks.
+INSTALL = Clause(
+    """
+    installed AS (
         INSERT INTO installation (parent_id, child_id, lot_id, part_id, position, quantity, cycle_id, installed_at)
-        SELECT :parent_id, f.child_id, f.lot_id, f.part_id, f.position, f.quantity, :cycle_id, :at
-        FROM unnest(:child_ids, :lot_ids, :part_ids, :positions, :quantities)
-             AS f (child_id, lot_id, part_id, position, quantity)
-        """
-    ).bindparams(
-        bindparam("parent_id", type_=BigInteger),
-        bindparam("cycle_id", type_=BigInteger),
-        bindparam("child_ids", type_=ARRAY(BigInteger)),
-        bindparam("lot_ids", type_=ARRAY(BigInteger)),
-        bindparam("part_ids", type_=ARRAY(BigInteger)),
-        bindparam("positions", type_=ARRAY(BigInteger)),
-        bindparam("quantities", type_=ARRAY(Numeric)),
-    )
+        SELECT :parent_id, f.child_id, f.lot_id, f.part_id, f.position, f.quantity, recorded.id, :at
+        FROM recorded, unnest(:fit_children, :fit_lots, :fit_parts, :fit_positions, :fit_quantities)
+             AS f (child_id, lot_id, part_id, position, quantity))
+    """,
+    {
+        "parent_id": BigInteger(),
+        "fit_children": ARRAY(BigInteger),
+        "fit_lots": ARRAY(BigInteger),
+        "fit_parts": ARRAY(BigInteger),
+        "fit_positions": ARRAY(BigInteger),
+        "fit_quantities": ARRAY(Numeric),
+    },
 )
+# The cycle that takes parts out is written after it: its number is drawn here.
 _REMOVE = Prepared(
     text(
         """
-        UPDATE installation SET removed_at = :at, removed_cycle_id = :cycle_id
+        WITH drawn AS MATERIALIZED (SELECT nextval('cycle_id_seq') AS id)
+        UPDATE installation SET removed_at = :at, removed_cycle_id = drawn.id FROM drawn
         WHERE parent_id = :parent_id AND child_id = ANY(:child_ids) AND removed_at IS NULL
+        RETURNING drawn.id AS cycle_id
         """
-    ).bindparams(
-        bindparam("parent_id", type_=BigInteger),
-        bindparam("cycle_id", type_=BigInteger),
-        bindparam("child_ids", type_=ARRAY(BigInteger)),
-    )
+    ).bindparams(bindparam("parent_id", type_=BigInteger), bindparam("child_ids", type_=ARRAY(BigInteger)))
 )
 
 
-async def install(session: Session, parent_id: int, cycle_id: int, fits: Sequence[Fit]) -> None:
-    """Add edges, one statement however many. The caller holds the locks on parent and children."""
-    await session.run(
-        _INSTALL,
-        parent_id=parent_id,
-        cycle_id=cycle_id,
-        at=session.at,
-        child_ids=[fit.child_id for fit in fits],
-        lot_ids=[fit.lot_id for fit in fits],
-        part_ids=[fit.part_id for fit in fits],
-        positions=[fit.position for fit in fits],
-        quantities=[fit.quantity for fit in fits],
-    )
+def to_install(parent_id: int | None, fits: Sequence[Fit]) -> dict[str, Any]:
+    """Give INSTALL its parameters."""
+    return {
+        "parent_id": parent_id,
+        "fit_children": [fit.child_id for fit in fits],
+        "fit_lots": [fit.lot_id for fit in fits],
+        "fit_parts": [fit.part_id for fit in fits],
+        "fit_positions": [fit.position for fit in fits],
+        "fit_quantities": [fit.quantity for fit in fits],
+    }
 
 
-async def remove(session: Session, parent_id: int, cycle_id: int, child_ids: Sequence[int]) -> None:
-    """Close the edges of these children; their history stays."""
-    await session.run(_REMOVE, parent_id=parent_id, cycle_id=cycle_id, child_ids=child_ids, at=session.at)
+async def remove(session: Session, parent_id: int, child_ids: Sequence[int]) -> int:
+    """Close the edges of these children, their history stays; the id of the cycle that is to record it."""
+    rows = await session.run(_REMOVE, parent_id=parent_id, child_ids=child_ids, at=session.at)
+    return int(rows[0]["cycle_id"])

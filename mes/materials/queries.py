@@ -1,32 +1,14 @@
 """Reads of lots, and the locks on them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Text, bindparam, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import Prepared, ReadSession, Session
 from mes.errors import NotFound
 from mes.materials.messages import LotAnswer
 from mes.materials.models import Lot
-
-# Lots that are counted down are locked against each other; the lots of units that are fitted only against a hold,
-# so that many stations can fit cells of one lot at once.
-_LOCK = Prepared(
-    text(
-        """
-        WITH used AS MATERIALIZED (
-            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
-            WHERE number = ANY(:numbers) ORDER BY id FOR NO KEY UPDATE),
-        fitted AS MATERIALIZED (
-            SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
-            WHERE id IN (SELECT lot_id FROM unit WHERE serial = ANY(:serials)) ORDER BY id FOR SHARE)
-        SELECT * FROM used UNION ALL SELECT * FROM fitted
-        """
-    ).bindparams(bindparam("numbers", type_=ARRAY(Text)), bindparam("serials", type_=ARRAY(Text)))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +21,6 @@ class LotRow:
     revision_id: int | None
     state: str
     quantity_left: Decimal
-
-
-async def lock_lots(session: Session, numbers: Iterable[str], serials: Iterable[str]) -> dict[str, LotRow]:
-    """Lock the lots of these numbers for counting down, and those of these units against a hold; by number."""
-    rows = await session.run(_LOCK, numbers=list(numbers), serials=list(serials))
-    return {row["number"]: LotRow(*row) for row in rows}
 
 
 async def lock_lot_whole(session: Session, number: str) -> LotRow:

@@ -4,11 +4,12 @@ import hashlib
 from base64 import b64decode
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import BigInteger, Numeric, Text, bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Clause, Prepared, Session
 from mes.errors import Conflict
 from mes.materials.messages import LotReceipt
 from mes.materials.models import Lot, LotDocument
@@ -25,13 +26,14 @@ class NotTracedByLot(Conflict):
     """Part {part} is traced by {trace}: {instead}."""
 
 
-_USE = Prepared(
-    text(
-        """
+# A clause of the statement that records a cycle. Below zero too: what was used was used. The caller holds the locks.
+USE_UP = Clause(
+    """
+    used AS (
         UPDATE lot SET quantity_left = quantity_left - u.quantity
-        FROM unnest(:ids, :quantities) AS u (id, quantity) WHERE lot.id = u.id
-        """
-    ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("quantities", type_=ARRAY(Numeric)))
+        FROM unnest(:used_lots, :used_quantities) AS u (id, quantity) WHERE lot.id = u.id)
+    """,
+    {"used_lots": ARRAY(BigInteger), "used_quantities": ARRAY(Numeric)},
 )
 _MOVE = Prepared(
     text("UPDATE lot SET state = :state WHERE id = :id").bindparams(
@@ -85,9 +87,9 @@ async def add_lot(session: Session, message: LotReceipt, part_id: int) -> int:
     return lot_id
 
 
-async def use_up(session: Session, quantities: Mapping[int, Decimal]) -> None:
-    """Count locked lots down by lot id; below zero too, since what was used was used."""
-    await session.run(_USE, ids=list(quantities), quantities=list(quantities.values()))
+def to_use_up(quantities: Mapping[int, Decimal]) -> dict[str, Any]:
+    """Give USE_UP its parameters: what was used, by lot id."""
+    return {"used_lots": list(quantities), "used_quantities": list(quantities.values())}
 
 
 async def inspect(session: Session, lot: LotRow, event: Event) -> State:

@@ -4,11 +4,12 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BigInteger, Double, LargeBinary, Text, bindparam, text
+from sqlalchemy import BigInteger, Double, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Clause
 from mes.measurements.rules import Judged
 
 
@@ -22,49 +23,42 @@ class CurveToRecord:
     y: Sequence[float]
 
 
-_RECORD = Prepared(
-    text(
-        """
-        WITH curves AS (
-            INSERT INTO curve (cycle_id, characteristic_id, ordinal, points, content)
-            SELECT :cycle_id, c.characteristic_id, c.ordinal, c.points, c.content
-            FROM unnest(:characteristic_ids, :ordinals, :points, :contents)
-                 AS c (characteristic_id, ordinal, points, content)
-        )
+# A clause of the statement that records a cycle; `recorded` gives its id.
+RECORD = Clause(
+    """
+    measured AS (
         INSERT INTO measurement (cycle_id, at, step_id, numbers, texts, failed)
-        VALUES (:cycle_id, :at, :step_id, :numbers, :texts, :failed)
-        """
-    ).bindparams(
-        bindparam("cycle_id", type_=BigInteger),
-        bindparam("step_id", type_=BigInteger),
-        bindparam("numbers", type_=ARRAY(Double)),
-        bindparam("texts", type_=ARRAY(Text)),
-        bindparam("failed", type_=ARRAY(BigInteger)),
-        bindparam("characteristic_ids", type_=ARRAY(BigInteger)),
-        bindparam("ordinals", type_=ARRAY(BigInteger)),
-        bindparam("points", type_=ARRAY(BigInteger)),
-        bindparam("contents", type_=ARRAY(LargeBinary)),
-    )
+        SELECT id, :at, :step_id, :numbers, :texts, :failed FROM recorded),
+    drawn AS (
+        INSERT INTO curve (cycle_id, characteristic_id, ordinal, points, content)
+        SELECT recorded.id, c.characteristic_id, c.ordinal, c.points, c.content
+        FROM recorded, unnest(:curve_characteristics, :curve_ordinals, :curve_points, :curve_contents)
+             AS c (characteristic_id, ordinal, points, content))
+    """,
+    {
+        "step_id": BigInteger(),
+        "numbers": ARRAY(Double),
+        "texts": ARRAY(Text),
+        "failed": ARRAY(BigInteger),
+        "curve_characteristics": ARRAY(BigInteger),
+        "curve_ordinals": ARRAY(BigInteger),
+        "curve_points": ARRAY(BigInteger),
+        "curve_contents": ARRAY(LargeBinary),
+    },
 )
 
 
-async def record(
-    session: Session, cycle_id: int, step_id: int, judged: Judged, curves: Sequence[CurveToRecord]
-) -> None:
-    """Store a cycle's values as one array row, and its curves, in one statement."""
-    await session.run(
-        _RECORD,
-        cycle_id=cycle_id,
-        at=session.at,
-        step_id=step_id,
-        numbers=judged.numbers,
-        texts=judged.texts,
-        failed=judged.failed,
-        characteristic_ids=[curve.characteristic_id for curve in curves],
-        ordinals=[curve.ordinal for curve in curves],
-        points=[len(curve.x) for curve in curves],
-        contents=[pack(curve.x, curve.y) for curve in curves],
-    )
+def to_record(judged: Judged, curves: Sequence[CurveToRecord]) -> dict[str, Any]:
+    """Give RECORD its parameters: a cycle's values as one array row, and its curves."""
+    return {
+        "numbers": judged.numbers,
+        "texts": judged.texts,
+        "failed": judged.failed,
+        "curve_characteristics": [curve.characteristic_id for curve in curves],
+        "curve_ordinals": [curve.ordinal for curve in curves],
+        "curve_points": [len(curve.x) for curve in curves],
+        "curve_contents": [pack(curve.x, curve.y) for curve in curves],
+    }
 
 
 def pack(x: Sequence[float], y: Sequence[float]) -> bytes:

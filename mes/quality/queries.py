@@ -8,7 +8,6 @@ from mes.quality.messages import HoldAnswer
 from mes.quality.models import Hold
 from mes.units.models import Unit
 
-
 # The unit :unit_id and whatever it is in, locked in id order; a hold is opened on each in the same statement.
 LOCKED_ABOVE = """
         WITH RECURSIVE above AS (

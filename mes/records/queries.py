@@ -22,7 +22,8 @@ _CYCLES = Prepared(
     text(
         """
         SELECT s.code AS station, p.operation, p.name, c.cycle, c.verdict, c.station_verdict, c.started_at, c.ended_at,
-               c.reported_at, t.code AS tool, c.program_revision, c.operator, c.answer::text, c.step_id, m.numbers, m.texts
+               c.reported_at, t.code AS tool, c.program_revision, c.operator, c.answer::text, c.step_id, m.numbers,
+               m.texts
         FROM cycle c JOIN station s ON s.id = c.station_id JOIN step p ON p.id = c.step_id
         LEFT JOIN tool t ON t.id = c.tool_id
         LEFT JOIN measurement m ON m.cycle_id = c.id AND m.at = c.reported_at

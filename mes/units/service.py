@@ -1,13 +1,14 @@
 """Creates and moves units; called by the acts above."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Clause, Prepared, Session
 from mes.units.queries import UnitRow
-from mes.units.rules import NEXT, Event, State
+from mes.units.rules import State
 
 _ISSUE = Prepared(
     text(
@@ -33,13 +34,15 @@ _FIRST_HEARD = Prepared(
         """
     ).bindparams(bindparam("serials", type_=ARRAY(Text)), bindparam("part_ids", type_=ARRAY(BigInteger)))
 )
-_MOVE = Prepared(
-    text(
-        """
-        UPDATE unit SET state = :state, finished_at = CASE WHEN :state = 'finished' THEN :at ELSE finished_at END
-        WHERE id = :id
-        """
-    ).bindparams(bindparam("state", type_=Text), bindparam("id", type_=BigInteger))
+# A clause of the statement that records a cycle; without an id it moves nothing. The caller holds the lock.
+MOVE = Clause(
+    """
+    moved AS (
+        UPDATE unit SET state = :unit_state,
+               finished_at = CASE WHEN :unit_state = 'finished' THEN :at ELSE finished_at END
+        WHERE id = :moved_unit)
+    """,
+    {"unit_state": Text(), "moved_unit": BigInteger()},
 )
 _RECEIVE = Prepared(
     text(
@@ -77,9 +80,7 @@ async def record_first_heard(session: Session, parts: Iterable[tuple[str, int]])
     return {row["serial"]: UnitRow(*row) for row in rows}
 
 
-async def advance(session: Session, unit: UnitRow, event: Event) -> State:
-    """Move a locked unit on; no statement where nothing changes."""
-    state = NEXT[State(unit.state), event]
-    if state != unit.state:
-        await session.run(_MOVE, id=unit.id, state=state.value, at=session.at)
-    return state
+def to_move(unit: UnitRow | None, state: State | None) -> dict[str, Any]:
+    """Give MOVE its parameters."""
+    is_moved = unit is not None and unit.state != state
+    return {"unit_state": state, "moved_unit": unit.id if unit is not None and is_moved else None}

@@ -13,7 +13,7 @@ from mes.records.queries import history
 from mes.web.rendering import PageRoute, page
 from mes.web.search import is_readable, unknown
 from mes.web.trace_events import events_of
-from mes.web.trace_tree import all_gaps, grow, plans_of
+from mes.web.trace_tree import gaps_of, grow, plans_of
 
 router = APIRouter(route_class=PageRoute)
 YEARS = range(2000, 2200)
@@ -35,6 +35,9 @@ async def show_trace(
     except NotFound:
         return unknown(request, serial, "unit")
     at = traced.as_of
+    known_then = _until(known, at)
+    worked = {cycle.operation for cycle in known_then.cycles}
+    gaps, to_fit = gaps_of(traced.tree, plans.get(serial), worked)
     return page(
         request,
         "trace.html",
@@ -42,12 +45,13 @@ async def show_trace(
         known=known,
         looking_back=moment,
         tree=grow(traced.tree, plans),
-        gaps=all_gaps(traced.tree),
+        gaps=gaps,
+        to_fit=to_fit,
         holds=[h for h in known.holds if h.opened_at <= at and (h.released_at is None or h.released_at > at)],
         past_holds=[h for h in known.holds if h.released_at is not None and h.released_at <= at],
         places=[p for p in traced.places if p.installed_at <= at and (p.removed_at is None or p.removed_at > at)],
         past_places=[p for p in traced.places if p.removed_at is not None and p.removed_at <= at],
-        events=events_of(_until(known, at), plans.get(serial)),
+        events=events_of(known_then, plans.get(serial)),
     )
 
 

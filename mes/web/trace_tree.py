@@ -1,8 +1,8 @@
 """Arranges a trace for reading: sub-assemblies unfold, equal units stand in a grid of their groups, lots in rows."""
 
 import string
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from mes.db import ReadSession
@@ -57,6 +57,14 @@ class Branch:
     lots: list[TreeNode]
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that the record doesn't know, and the units of which it doesn't."""
+
+    text: str
+    nodes: list[TreeNode]
+
+
 async def plans_of(session: ReadSession, root: TreeNode) -> dict[str, ProductPlan]:
     """Read what the root and each sub-assembly were built to, by serial."""
     plans = {}
@@ -86,9 +94,21 @@ def grow(node: TreeNode, plans: Mapping[str, ProductPlan]) -> Branch:
     )
 
 
-def all_gaps(node: TreeNode) -> list[tuple[TreeNode, str]]:
-    """Every gap of the tree, with the unit that has it."""
-    return [(node, gap) for gap in node.gaps] + [gap for inner in node.inside for gap in all_gaps(inner)]
+def gaps_of(root: TreeNode, plan: ProductPlan | None, worked: Collection[str]) -> tuple[list[Gap], list[str]]:
+    """Every gap of the tree; and apart from them what is missing only because its operation is still to come."""
+    to_come = {item.part for item in plan.bom if item.operation not in worked} if plan else set()
+    found: defaultdict[str, list[TreeNode]] = defaultdict(list)
+    to_fit = []
+    waiting = [root]
+    while waiting:
+        node = waiting.pop(0)
+        waiting += node.inside
+        for text in node.gaps:
+            if node is root and text.partition(":")[0] in to_come:
+                to_fit.append(text.partition(":")[0])
+            else:
+                found[text].append(node)
+    return [Gap(text, nodes) for text, nodes in found.items()], to_fit
 
 
 def _grid(item: BomItemPlan, nodes: Sequence[TreeNode]) -> Grid:

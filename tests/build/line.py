@@ -28,12 +28,12 @@ from mes.orders.queries import serials
 from mes.orders.service import create_order, move_order
 from mes.products.queries import get_plan
 from mes.products.rules import ProductPlan, StepPlan
+from mes.stock import LOT_PARTS, SERIAL_PARTS
 from mes.units.queries import get_unit
 
 ACTOR = Actor("builder", Role.ADMIN)
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 CELL_HEADINGS = "Cell ID,Carton,OCV (V),ACIR (mOhm),Capacity (Ah),Measured at"
-SERIAL_PARTS = ("BMS-16S", "HARNESS-16S", "HOUSING-GC48")
 MODULE_STEPS = ("020", "030", "040", "050", "060", "070", "080", "090")
 PACK_STEPS = ("100", "110", "120", "130", "140", "150", "160", "170", "180")
 _cycles = itertools.count(1)
@@ -133,12 +133,8 @@ async def stock(database: Database, packs: int = 1, lot: str = "L1", cells_per_p
 
 async def receive_lots(database: Database, suffix: str = "L1", quantity: int = 10_000) -> dict[str, str]:
     """Receive a lot of every lot-traced part; lot numbers by part."""
-    numbers = (
-        "HOLDER-7P HOLDER-10P BUSBAR-S BUSBAR-T ADHESIVE-2K INSULATION FUSE CABLE CONNECTOR COVER-GC48 GASKET-GC48 "
-        "VENT SCREW-M5 SCREW-M6 SCREW-M8"
-    ).split()
     lots = {}
-    for part in numbers:
+    for part in (*LOT_PARTS, "HOLDER-10P"):
         lots[part] = f"{part}-{suffix}"
         message = LotReceipt(
             lot=lots[part],

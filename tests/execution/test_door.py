@@ -70,7 +70,7 @@ async def test_a_permit_says_what_to_do(plant: Database) -> None:
     assert answer.granted
     assert answer.recipe is not None
     assert answer.recipe.parameters["power_w"] == 1500
-    assert [(c.name, c.count) for c in answer.characteristics][0] == ("power_w", 224)
+    assert (answer.characteristics[0].name, answer.characteristics[0].count) == ("power_w", 224)
 
 
 async def test_a_repeat_gets_the_same_answer_and_has_no_second_effect(plant: Database) -> None:

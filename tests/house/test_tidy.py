@@ -42,8 +42,8 @@ def test_transactions_locks_and_time_have_one_place_each(path: Path) -> None:
     source = path.read_text()
     if path.name != "db.py":
         assert not ENDS_TRANSACTION.search(source), "only db.py begins and ends transactions"
-    # a hold locks whatever the unit is in: that lock belongs to the statement that follows it up
-    if path.name not in {"queries.py", "outbox.py"}:
+    # the outbox takes its own rows; the SQL written by hand is what the bench measures against
+    if path.name not in {"queries.py", "outbox.py", "by_hand.py"}:
         assert not LOCK.search(source), "locks stand in queries.py"
     if path.name != "clock.py":
         assert not CLOCK.search(source), "time comes from clock.py"

@@ -29,16 +29,20 @@ function showElapsed(element) {
   const seconds = Math.max(0, Math.floor((serverNow() - new Date(element.dateTime)) / 1000));
   const hours = Math.floor(seconds / 3600);
   const rest = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
-  const text = hours >= 48 ? `for ${Math.floor(hours / 24)} days` : `for ${hours ? `${hours}:` : ""}${rest}`;
+  const text = hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours ? `${hours}:` : ""}${rest}`;
   if (element.textContent !== text) element.textContent = text;
+}
+
+function isShort(element, at) {
+  return dayOf(at) === dayOf(serverNow()) && !element.classList.contains("whole");
 }
 
 function showTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
-    element.title = `${dayOf(at)} ${timeOf(at)} (${element.dateTime})`;
+    element.title = `${element.classList.contains("elapsed") ? "since " : ""}${dayOf(at)} ${timeOf(at)} (${element.dateTime})`;
     if (element.classList.contains("elapsed")) showElapsed(element);
-    else element.textContent = dayOf(at) === dayOf(serverNow()) ? timeOf(at) : `${dayOf(at)} ${timeOf(at)}`;
+    else element.textContent = isShort(element, at) ? timeOf(at) : `${dayOf(at)} ${timeOf(at)}`;
   }
 }
 
