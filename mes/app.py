@@ -109,7 +109,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for job in jobs:
         with suppress(asyncio.CancelledError):
             await job
-    await database.engine.dispose()
+    await database.close()
 
 
 async def _repeat(name: str, every_s: float, job: Callable[[], Any]) -> None:

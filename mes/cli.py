@@ -66,7 +66,7 @@ def with_database(work: Callable[[Database], Awaitable[T]], *, create: bool = Fa
         try:
             return await work(database)
         finally:
-            await database.engine.dispose()
+            await database.close()
 
     with plant_database(settings, create=create) as url:
         return asyncio.run(run(url))

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, bindparam, text
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy import CursorResult, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.types import TypeEngine
 
 from mes import clock, journal, log, outbox
 from mes.actor import Actor
 from mes.errors import Conflict, Unavailable
 from mes.message import Message
 from mes.settings import Settings
+from mes.statement import Clause, Prepared, compose
 
 TRIES = 3
+POOL_TIMEOUT_S = 10
 APPLICATION_ROLE = "mes_app"
 _AGAIN = {"23505", "40P01", "40001"}  # unique violation, deadlock, serialization failure: run the act again
-_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
 _GONE = {"55P03", "57014", "57P01", "57P02", "57P03", "53300"}  # lock or statement time-out, shutdown, too many
-
-
-class Prepared:
-    """A statement compiled once to the driver's own form: the hot path pays for no compilation and no cursor."""
-
-    def __init__(self, statement: Executable) -> None:
-        compiled = statement.compile(dialect=_DIALECT)  # type: ignore[attr-defined]
-        self.sql = str(compiled)
-        self.names: list[str] = list(compiled.positiontup or [])
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """A capability's part of a larger statement: one or more WITH queries, and the types of their parameters.
-
-    So that a hot act is one round trip, and yet each capability alone writes what is its own.
-    """
-
-    sql: str
-    types: Mapping[str, TypeEngine[Any]]
-
-
-def compose(*clauses: Clause, answer: str) -> Prepared:
-    """Make one statement of several clauses; `answer` is what it selects in the end."""
-    types = {name: type_ for clause in clauses for name, type_ in clause.types.items()}
-    joined = text(f"WITH {', '.join(clause.sql for clause in clauses)} {answer}")
-    return Prepared(joined.bindparams(*(bindparam(name, type_=type_) for name, type_ in types.items())))
 
 
 class Clash(Conflict):
@@ -90,10 +62,19 @@ class Session(ReadSession):
         self.at = clock.now()
         self.events: list[tuple[str, str]] = []
         self.is_repeat = False
+        self.last: tuple[tuple[Clause, ...], Mapping[str, Any]] = ((), {})
+
+    async def run(self, prepared: Prepared, **values: Any) -> list[asyncpg.Record]:
+        """Run a prepared statement; its rows. The act's moment is given to it as `at`."""
+        return await super().run(prepared, at=self.at, **values)
 
     def tell(self, topic: str, **payload: Any) -> None:
         """Leave an event for others, sent once this act has committed."""
         self.events.append((topic, json.dumps(payload, default=str)))
+
+    def write_last(self, *clauses: Clause, **values: Any) -> None:
+        """Write this together with the journal, in one round trip, when the act has returned."""
+        self.last = (clauses, values)
 
     def repeated(self) -> None:
         """Say that this act found its work done already: nothing is written, not even to the journal."""
@@ -113,16 +94,17 @@ class ActFunction(Protocol[M_contra, A_co]):
     def __call__(self, session: Session, message: M_contra, /) -> Awaitable[A_co]: ...
 
 
-_JOURNAL = Prepared(journal.INSERT)
 _TELL = Prepared(outbox.TELL)
 
 
 class Database:
     """The plant's database: `transact` for acts, `reading` for reads."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, connections: int) -> None:
         self.engine = engine
         self.frozen: dict[Hashable, Any] = {}
+        self._free = asyncio.Semaphore(connections)
+        self._idle: list[tuple[AsyncConnection, asyncpg.Connection]] = []
 
     async def transact(self, act: ActFunction[M_contra, A_co], message: M_contra, actor: Actor) -> A_co:
         """Run one act in one transaction and journal it; committed before the caller hears anything.
@@ -157,25 +139,57 @@ class Database:
             rows = await driver.fetch(_TELL.sql, *({"batch": batch, "channel": outbox.CHANNEL}[n] for n in _TELL.names))
         return int(rows[0]["topics"])
 
+    async def close(self) -> None:
+        """Close every connection."""
+        for connection, _ in self._idle:
+            await connection.close()
+        self._idle.clear()
+        await self.engine.dispose()
+
     @asynccontextmanager
     async def _session(self, *, read_only: bool) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection]]:
         # The engine stands in autocommit: the transaction is the driver's, so that Core statements and prepared ones
         # share it and nothing is begun or committed behind our back.
-        async with self.engine.connect() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            if driver is None:
-                raise Unavailable(reason="the pool gave a closed connection")
-            isolation = "repeatable_read" if read_only else "read_committed"
-            async with driver.transaction(isolation=isolation, readonly=read_only):
+        isolation = "repeatable_read" if read_only else "read_committed"
+        async with (
+            self._connection() as (connection, driver),
+            driver.transaction(isolation=isolation, readonly=read_only),
+        ):
+            yield connection, driver
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[AsyncConnection, asyncpg.Connection]]:
+        # Kept here while idle: taking one from the engine's pool for each act costs more than a round trip.
+        async with asyncio.timeout(POOL_TIMEOUT_S):
+            await self._free.acquire()
+        try:
+            connection, driver = self._idle.pop() if self._idle else await self._connect()
+            if driver.is_closed():
+                await connection.invalidate()
+                await connection.close()
+                connection, driver = await self._connect()
+            try:
                 yield connection, driver
+            finally:
+                self._idle.append((connection, driver))
+        finally:
+            self._free.release()
+
+    async def _connect(self) -> tuple[AsyncConnection, asyncpg.Connection]:
+        connection = await self.engine.connect()
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is None:
+            raise Unavailable(reason="the database gave a closed connection")
+        return connection, driver
 
 
 async def _write_journal(session: Session, act: ActFunction[Any, Any], message: Message) -> None:
     whole = message.model_dump_json()
     short = message.model_dump_json(exclude=message.journal_omits) if message.journal_omits else whole
+    clauses, values = session.last
     await session.run(
-        _JOURNAL,
-        at=session.at,
+        compose(*clauses, journal.JOURNAL, answer="SELECT id FROM journaled"),
+        **values,
         actor=session.actor.name,
         role=session.actor.role.value,
         name=f"{act.__module__.split('.')[1]}.{act.__name__}",
@@ -215,11 +229,11 @@ def open_database(settings: Settings, url: str, *, role: str | None = APPLICATIO
         isolation_level="AUTOCOMMIT",
         pool_size=settings.database_pool,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=POOL_TIMEOUT_S,
         pool_reset_on_return=None,
         connect_args={"server_settings": server_settings, "timeout": 10},
     )
-    return Database(engine)
+    return Database(engine, settings.database_pool)
 
 
 def driver_url(url: str) -> str:

@@ -116,7 +116,7 @@ async def _prepare(demo: Demo) -> None:
         await apply_files(database, sorted(plant.glob("*.yaml")), ACTOR)
         await _make_keys(demo, database)
     finally:
-        await database.engine.dispose()
+        await database.close()
 
 
 async def _make_keys(demo: Demo, database: Database) -> None:

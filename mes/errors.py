@@ -49,7 +49,7 @@ class Unauthorized(MesError):
 
 
 class Unavailable(MesError):
-    """The database cannot be used at the moment ({reason}); nothing was changed. Send the same request again."""
+    """The database can't be used at the moment ({reason}). Send the same request again: a cycle has one effect."""
 
     status = 503
     title = "Unavailable"

@@ -3,9 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from mes.statement import Clause
 from mes.table import Key, Table
 
 
@@ -26,14 +28,15 @@ class Act(Table):
     request_id: Mapped[str]
 
 
-INSERT = text(
+JOURNAL = Clause(
     """
-    WITH told AS (
+    told AS (
         INSERT INTO outbox (at, topic, payload)
-        SELECT :at, t.topic, t.payload::jsonb
-        FROM unnest(CAST(:topics AS text[]), CAST(:payloads AS text[])) AS t (topic, payload)
-    )
-    INSERT INTO act (at, actor, role, name, message, digest, request_id)
-    VALUES (:at, :actor, :role, :name, CAST(:message AS jsonb), :digest, :request_id)
-    """
+        SELECT :at, t.topic, t.payload::jsonb FROM unnest(:topics, :payloads) AS t (topic, payload)),
+    journaled AS (
+        INSERT INTO act (at, actor, role, name, message, digest, request_id)
+        VALUES (:at, :actor, :role, :name, CAST(:message AS jsonb), :digest, :request_id)
+        RETURNING id)
+    """,
+    {"topics": ARRAY(Text), "payloads": ARRAY(Text)},
 )

@@ -9,7 +9,8 @@ from alembic.config import Config
 from sqlalchemy import Date, bindparam, text
 
 from mes import clock
-from mes.db import Database, Prepared
+from mes.db import Database
+from mes.statement import Prepared
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 MONTHS_AHEAD = 4

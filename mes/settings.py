@@ -1,5 +1,6 @@
 """Every setting, read from the environment (prefix MES_); deploy/mes.env.example explains each."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,5 +36,9 @@ class Settings(BaseSettings):
 
 @cache
 def get_settings() -> Settings:
-    """Return the process's settings, read once."""
-    return Settings()
+    """Return the process's settings, read once.
+
+    What the environment doesn't say may lie in the folder MES_SECRETS_DIR, a file each (mes_database_url): containers
+    and systemd hand secrets over as files, so that no process list or unit shows them.
+    """
+    return Settings(_secrets_dir=os.environ.get("MES_SECRETS_DIR"))

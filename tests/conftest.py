@@ -59,7 +59,7 @@ async def _make_templates() -> None:
     await _on_server("CREATE DATABASE planned TEMPLATE migrated")
     database = open_database(Settings(), server_url("planned"))
     await apply_files(database, DEMO_PLANT, ADMIN)
-    await database.engine.dispose()
+    await database.close()
 
 
 @contextlib.asynccontextmanager
@@ -85,7 +85,7 @@ async def database(database_name: str) -> AsyncIterator[Database]:
     """Open an empty, migrated database as the application does."""
     opened = open_database(Settings(), server_url(database_name))
     yield opened
-    await opened.engine.dispose()
+    await opened.close()
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def plant(plant_name: str) -> AsyncIterator[Database]:
     """Open a database that holds the demo plant."""
     opened = open_database(Settings(), server_url(plant_name))
     yield opened
-    await opened.engine.dispose()
+    await opened.close()
 
 
 @pytest.fixture

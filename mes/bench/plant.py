@@ -65,7 +65,7 @@ async def bench_plant(server: EmbeddedPostgres) -> AsyncIterator[BenchPlant]:
         key = await database.transact(create_key, KeyRequest(name="bench", role=Role.ADMIN), ACTOR)
         yield BenchPlant(url, server.dsn(database="bench"), database, key.key)
     finally:
-        await database.engine.dispose()
+        await database.close()
 
 
 @asynccontextmanager

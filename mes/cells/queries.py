@@ -6,8 +6,9 @@ from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.cells.messages import ColumnMap
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.products.queries import get_part, receiving_columns
+from mes.statement import Prepared
 
 _KNOWN = Prepared(
     text("SELECT serial FROM unit WHERE serial = ANY(:serials)").bindparams(bindparam("serials", type_=ARRAY(Text)))

@@ -2,30 +2,31 @@
 
 import json
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, text
+from sqlalchemy import BigInteger, Boolean, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Session
 from mes.execution import answers, rules
 from mes.execution.messages import PermitAnswer, PermitRequest
 from mes.execution.queries import Seen, lock_named
 from mes.execution.rules import Reason, Said
 from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
 from mes.products.rules import StepPlan, find_step
+from mes.statement import Clause
 
-_WRITE_PERMIT = Prepared(
-    text(
-        """
+_ANSWER = Clause(
+    """
+    answered AS (
         INSERT INTO permit (station_id, cycle, asker, serial, unit_id, lot_id, step_id, granted, refusals, facts,
                             rules_version, operator, asked_at)
         VALUES (:station_id, :cycle, :asker, :serial, :unit_id, :lot_id, :step_id, :granted, :refusals,
-                CAST(:facts AS jsonb), :rules_version, :operator, :at)
-        """
-    ).bindparams(
-        *(bindparam(name, type_=BigInteger) for name in ("station_id", "unit_id", "lot_id", "step_id")),
-        bindparam("granted", type_=Boolean),
-        bindparam("refusals", type_=ARRAY(Text)),
-    )
+                CAST(:facts AS jsonb), :rules_version, :operator, :at))
+    """,
+    {
+        **dict.fromkeys(("station_id", "unit_id", "lot_id", "step_id", "rules_version"), BigInteger()),
+        "granted": Boolean(),
+        "refusals": ARRAY(Text),
+    },
 )
 
 
@@ -40,8 +41,8 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
     said = _reasons_against(message, subject, seen, step)
     if seen.station_id is None:  # nothing to store an answer under: the journal keeps it
         return answers.permit(message, subject.plan, None, said)
-    await session.run(
-        _WRITE_PERMIT,
+    session.write_last(
+        _ANSWER,
         station_id=seen.station_id,
         cycle=message.cycle,
         asker=message.asker,
@@ -54,7 +55,6 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
         facts=json.dumps(dict(said[0].facts) if said else {}),
         rules_version=rules.VERSION,
         operator=message.operator,
-        at=session.at,
     )
     session.tell("permit", station=message.station, serial=message.serial, granted=not said)
     return answers.permit(message, subject.plan, step, said)

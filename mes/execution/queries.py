@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, ReadSession, Session
+from mes.db import ReadSession, Session
 from mes.materials.queries import LotRow
+from mes.statement import Prepared
 from mes.units.queries import UnitRow
 
 

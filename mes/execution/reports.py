@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Clause, Session, compose
+from mes.db import Session
 from mes.errors import Malformed
 from mes.execution import answers, rules
 from mes.execution.fitting import Fitting, compare
@@ -25,6 +25,7 @@ from mes.orders import service as orders
 from mes.products.rules import StepPlan, find_step
 from mes.quality import service as quality
 from mes.quality.service import NewHold
+from mes.statement import Clause, compose
 from mes.units import service as units
 from mes.units.queries import UnitRow
 from mes.units.rules import NEXT as NEXT_STATE
@@ -55,9 +56,7 @@ RECORD = Clause(
     },
 )
 # One statement writes all of a result: each capability brings the clause that writes what is its own.
-_WRITE = compose(
-    RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_UP, units.MOVE, answer="SELECT id FROM recorded"
-)
+_WRITE = (RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_UP, units.MOVE)
 
 
 async def report_result(session: Session, message: ResultReport) -> ReportAnswer:
@@ -86,19 +85,20 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     cycle_id = None
     if subject.unit and fitting.removed:
         cycle_id = await genealogy.remove(session, subject.unit.id, fitting.removed)
-    rows = await session.run(
-        _WRITE,
-        cycle_id=cycle_id,
-        at=session.at,
+    result = {
+        "cycle_id": cycle_id,
         **_to_record(message, subject, seen, step, answer, said),
         **measurements.to_record(judged, _curves(message, step)),
         **genealogy.to_install(subject.unit_id, fitting.fits),
         **materials.to_use_up(fitting.used),
         **units.to_move(subject.unit, UnitState(state) if subject.unit else None),
-    )
+    }
     if said and subject.unit:
+        rows = await session.run(compose(*_WRITE, answer="SELECT id FROM recorded"), **result)
         broken = NewHold("; ".join(finding.text for finding in said)[:2000], None, None)
         await quality.hold_upward(session, subject.unit.id, rows[0]["id"], [*inherited, broken])
+    else:
+        session.write_last(*_WRITE, **result)
     session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
     return answer
 

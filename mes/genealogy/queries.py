@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy import DateTime as Timestamp
 
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
+from mes.statement import Prepared
 
 
 @dataclass(frozen=True, slots=True)

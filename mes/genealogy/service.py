@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Numeric, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Clause, Prepared, Session
+from mes.db import Session
+from mes.statement import Clause, Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +68,5 @@ def to_install(parent_id: int | None, fits: Sequence[Fit]) -> dict[str, Any]:
 
 async def remove(session: Session, parent_id: int, child_ids: Sequence[int]) -> int:
     """Close the edges of these children, their history stays; the id of the cycle that is to record it."""
-    rows = await session.run(_REMOVE, parent_id=parent_id, child_ids=child_ids, at=session.at)
+    rows = await session.run(_REMOVE, parent_id=parent_id, child_ids=child_ids)
     return int(rows[0]["cycle_id"])

@@ -7,12 +7,13 @@ from datetime import datetime
 from sqlalchemy import BigInteger, bindparam, select, text
 
 from mes import clock
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.genealogy.messages import LotUser, Place, Trace, TreeNode, WhereUsed
 from mes.genealogy.queries import Edge, containing, content, places
 from mes.materials.queries import get_lot
 from mes.products.models import Part
 from mes.products.queries import get_plan
+from mes.statement import Prepared
 from mes.units.queries import UnitRow, get_unit
 
 _LOOSE = Prepared(

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 from sqlalchemy import Text, bindparam, select, text
 
-from mes.db import Prepared, ReadSession, Session
+from mes.db import ReadSession, Session
 from mes.errors import NotFound
 from mes.materials.messages import LotAnswer
 from mes.materials.models import Lot
+from mes.statement import Prepared
 
 
 @dataclass(frozen=True, slots=True)

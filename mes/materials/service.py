@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import BigInteger, Numeric, Text, bindparam, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Clause, Prepared, Session
+from mes.db import Session
 from mes.errors import Conflict
 from mes.materials.messages import LotReceipt
 from mes.materials.models import Lot, LotDocument
 from mes.materials.queries import LotRow
 from mes.materials.rules import NEXT, Event, State
 from mes.products.queries import get_part, newest_revision
+from mes.statement import Clause, Prepared
 
 
 class LotExists(Conflict):

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Double, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Clause
 from mes.measurements.rules import Judged
+from mes.statement import Clause
 
 
 @dataclass(frozen=True, slots=True)

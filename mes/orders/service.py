@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from sqlalchemy import BigInteger, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from mes.db import Prepared, Session
+from mes.db import Session
 from mes.errors import Conflict
 from mes.orders.messages import OrderAnswer, OrderEvent, OrderRequest
 from mes.orders.models import OrderRevision, SerialCounter, WorkOrder
@@ -14,6 +14,7 @@ from mes.orders.queries import get_order, lock_order
 from mes.orders.rules import NEXT, Event, State, serial_prefix
 from mes.products.models import Part
 from mes.products.queries import get_part, get_plan, made_parts
+from mes.statement import Prepared
 from mes.units import service as units
 
 

@@ -5,11 +5,12 @@ from collections.abc import Collection
 from sqlalchemy import Text, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, ReadSession, Session
+from mes.db import ReadSession, Session
 from mes.plan.changes import Things, receiving_text
 from mes.plan.checks import KnownPart, KnownProduct
 from mes.plant.models import Line, Site, Station, Tool
 from mes.products.models import Part, ReceivingColumn
+from mes.statement import Prepared
 
 _LOCK = Prepared(text("SELECT pg_advisory_xact_lock(hashtext('mes plan'))"))
 _PARTS = Prepared(

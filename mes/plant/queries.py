@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, select, text
 
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.plant.models import Line, Site, Station, StationLink
+from mes.statement import Prepared
 
 _FIND_STATION = Prepared(
     text(

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Session
 from mes.errors import NotFound
 from mes.plant.messages import LinkReport, SiteSpec
+from mes.statement import Prepared
 
 # One statement each, however many rows: they go as one JSON array.
 _SITES = Prepared(
@@ -99,7 +100,6 @@ async def record_links(session: Session, message: LinkReport) -> None:
         sinces=[link.since for link in links],
         dead_letters=[link.dead_letters for link in links],
         gateway=message.gateway,
-        at=session.at,
     )
     if unknown := [row["code"] for row in rows if not row["known"]]:
         raise NotFound(kind="station", name=", ".join(unknown))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Double, bindparam, cast, select, text
 
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.products.models import BomItem, Characteristic, Part, ProductRevision, ReceivingColumn, Recipe, Step
 from mes.products.rules import BomItemPlan, CharacteristicPlan, ProductPlan, RecipePlan, StepPlan, find_step, offsets
+from mes.statement import Prepared
 
 __all__ = [
     "PartRow",

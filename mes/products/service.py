@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from mes.db import Prepared, Session
+from mes.db import Session
 from mes.products.messages import PartSpec, ProductSpec, recipe_digest
 from mes.products.rules import offsets
+from mes.statement import Prepared
 
 # One statement each, however many rows: they go as one JSON array.
 _PARTS = Prepared(
@@ -119,7 +120,7 @@ async def release_revisions(session: Session, products: Mapping[int, Sequence[Pr
         for revision, group in products.items()
         for spec in group
     ]
-    rows = await session.run(_REVISIONS, rows=json.dumps(heads), at=session.at)
+    rows = await session.run(_REVISIONS, rows=json.dumps(heads))
     ids: dict[str, int] = {row["part"]: row["id"] for row in rows}
     released = [(ids[part], spec) for part, spec in specs.items()]
     await session.run(_BOM, rows=json.dumps([row for id_, spec in released for row in _bom_rows(id_, spec)]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Text, bindparam, insert, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, Session
+from mes.db import Session
 from mes.errors import Conflict, NotFound
 from mes.genealogy.queries import containing
 from mes.materials.queries import lock_lot_whole
@@ -19,6 +19,7 @@ from mes.quality.messages import (
 )
 from mes.quality.models import Containment, Hold
 from mes.quality.queries import LOCKED_ABOVE, lock_open_holds
+from mes.statement import Prepared
 from mes.units.queries import lock_unit_ids, lock_units
 
 
@@ -123,7 +124,6 @@ async def hold_upward(session: Session, unit_id: int, cycle_id: int, holds: Sequ
         _HOLD_UPWARD,
         unit_id=unit_id,
         cycle_id=cycle_id,
-        at=session.at,
         opened_by=session.actor.name,
         reasons=[hold.reason for hold in holds],
         inherited=[hold.inherited_from for hold in holds],

@@ -6,8 +6,9 @@ from datetime import timedelta
 from sqlalchemy import DateTime, bindparam, text
 
 from mes import clock
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.records.messages import LineNow, Ready, StationNow
+from mes.statement import Prepared
 
 SILENT_AFTER = timedelta(seconds=45)  # a gateway speaks every 15 s
 WINDOW = timedelta(hours=24)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, select, text
 
 from mes.cells.models import Cell
-from mes.db import Prepared, ReadSession
+from mes.db import ReadSession
 from mes.genealogy.messages import Place
 from mes.genealogy.queries import places
 from mes.materials.models import Lot
@@ -16,6 +16,7 @@ from mes.products.queries import get_plan
 from mes.products.rules import StepPlan
 from mes.quality.queries import holds
 from mes.records.messages import CycleRecord, History, RefusalRecord
+from mes.statement import Prepared
 from mes.units.queries import get_unit
 
 _CYCLES = Prepared(

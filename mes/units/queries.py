@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Prepared, ReadSession, Session
+from mes.db import ReadSession, Session
 from mes.errors import NotFound
+from mes.statement import Prepared
 from mes.units.models import Unit
 from mes.units.rules import State
 

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import Clause, Prepared, Session
+from mes.db import Session
+from mes.statement import Clause, Prepared
 from mes.units.queries import UnitRow
 from mes.units.rules import State
 
@@ -62,21 +63,19 @@ _RECEIVE = Prepared(
 
 async def issue(session: Session, serials: Sequence[str], *, part_id: int, order_id: int, revision_id: int) -> None:
     """Create the units of an order, one statement however many."""
-    await session.run(
-        _ISSUE, serials=serials, part_id=part_id, order_id=order_id, revision_id=revision_id, at=session.at
-    )
+    await session.run(_ISSUE, serials=serials, part_id=part_id, order_id=order_id, revision_id=revision_id)
 
 
 async def receive(session: Session, serials: Sequence[str], *, part_id: int, lot_id: int) -> list[int]:
     """Create the units of a lot, one statement however many; their ids, in order."""
-    rows = await session.run(_RECEIVE, serials=serials, part_id=part_id, lot_id=lot_id, at=session.at)
+    rows = await session.run(_RECEIVE, serials=serials, part_id=part_id, lot_id=lot_id)
     return [row["id"] for row in rows]
 
 
 async def record_first_heard(session: Session, parts: Iterable[tuple[str, int]]) -> dict[str, UnitRow]:
     """Create units that a report was the first to name: (serial, part id) each, their lot unknown."""
     serials, part_ids = zip(*sorted(parts), strict=True)
-    rows = await session.run(_FIRST_HEARD, serials=serials, part_ids=part_ids, at=session.at)
+    rows = await session.run(_FIRST_HEARD, serials=serials, part_ids=part_ids)
     return {row["serial"]: UnitRow(*row) for row in rows}
 
 

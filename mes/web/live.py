@@ -16,7 +16,7 @@ from mes.people.keyring import Keyring
 from mes.web.line_now import Rendered, render_line
 from mes.web.rendering import ASSETS
 
-BEAT_S = 1.0  # a browser that hears nothing for three seconds says so
+BEAT_S = 1.0  # a browser that hears nothing for two and a half seconds says so
 RENDER_EVERY_S = 5.0  # a link falls silent without an event
 RENDER_AT_MOST_EVERY_S = 0.5
 RENDER_WITHIN_S = 8.0
@@ -47,6 +47,7 @@ class Live:
         self._rendering: asyncio.Task[None] | None = None
         self._started_at = clock.now()
         self._latest: Rendered | None = None
+        self._content = "{}"  # the latest as JSON, written once for all viewers
         self._is_failing = False
 
     def wake(self) -> None:
@@ -120,7 +121,7 @@ class Live:
             beat["at"] = latest.at.isoformat()
             if viewer.shown != latest.digest:
                 viewer.shown = latest.digest
-                beat |= {"digest": latest.digest, "html": latest.html}
+                return f"{json.dumps(beat)[:-1]}, {self._content[1:]}"
         return json.dumps(beat)
 
     def _ensure_rendering(self) -> None:
@@ -150,6 +151,7 @@ class Live:
         is_same = self._latest is not None and self._latest.digest == rendered.digest
         self._latest, self._is_failing = rendered, False
         if not is_same:
+            self._content = json.dumps({"digest": rendered.digest, "html": rendered.html})
             for viewer in self._viewers:
                 viewer.stirred.set()
 

@@ -36,7 +36,8 @@ async def show_trace(
         return unknown(request, serial, "unit")
     at = traced.as_of
     known_then = _until(known, at)
-    worked = {cycle.operation for cycle in known_then.cycles}
+    # a step that its station gave up is still to come; one that it called done has fitted what it will
+    worked = {cycle.operation for cycle in known_then.cycles if cycle.station_verdict == "passed"}
     gaps, to_fit = gaps_of(traced.tree, plans.get(serial), worked)
     return page(
         request,

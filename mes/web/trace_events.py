@@ -8,15 +8,16 @@ from mes.products.rules import CharacteristicPlan, ProductPlan
 from mes.records.messages import CycleRecord, History, RefusalRecord
 from mes.web.rendering import number
 
-Value = float | str | None
+Value = float | str
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a cycle measured of one characteristic: its values in short, and what passes."""
+    """What a cycle measured of one characteristic: its values in short, and what passes. `count` leaves out missing."""
 
     name: str
     count: int
+    missing: int
     values: str
     limits: str
 
@@ -42,9 +43,15 @@ def _measured(cycle: CycleRecord, plan: ProductPlan | None) -> list[Measured]:
     step = plan.steps.get(cycle.operation) if plan else None
     planned = {c.name: c for c in step.characteristics} if step else {}
     return [
-        Measured(name, len(values), _short(values, planned.get(name)), _limits(planned.get(name)))
+        Measured(
+            name,
+            count=len(known),
+            missing=len(values) - len(known),
+            values=_short(known, planned.get(name)),
+            limits=_limits(planned.get(name)),
+        )
         for name, values in cycle.values.items()
-        if any(value is not None for value in values)
+        if (known := [value for value in values if value is not None])
     ]
 
 
@@ -58,7 +65,7 @@ def _short(values: Sequence[Value], planned: CharacteristicPlan | None) -> str:
     if numbers:
         least, most = min(numbers), max(numbers)
         return f"{number(least)}{unit}" if least == most else f"{number(least)} to {number(most)}{unit}"
-    texts = [str(value) for value in values if value is not None]
+    texts = [str(value) for value in values]
     return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 

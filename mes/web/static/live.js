@@ -1,7 +1,7 @@
 // What a page gains from JavaScript: local times, a scanner that needs no click, and the live line.
 "use strict";
 
-const QUIET_MS = 3000; // the server speaks every second: after three without a word the data may be old
+const QUIET_MS = 2500; // the server speaks every second: after so long without a word the data may be old
 const DROP_MS = 8000; // a socket that is silent for so long is dropped and made anew
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10000;
@@ -128,7 +128,7 @@ class LiveLine {
     this.state = document.getElementById("live-state");
     this.socket = null;
     this.retry = null;
-    setInterval(() => this.watch(), 500);
+    setInterval(() => this.watch(), 250);
     document.addEventListener("visibilitychange", () => this.watch());
   }
 

@@ -1,0 +1,239 @@
+"""The plant as real processes: the MES, a simulated line and its gateway, fed over HTTP as a plant is."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from mes.actor import Role
+from mes.db import Database
+from mes.people.messages import KeyRequest
+from mes.people.service import create_key
+from mes.stock import Stock
+from tests.conftest import ADMIN
+
+READY_WITHIN_S = 90
+LOOK_EVERY_S = 0.02
+# Below the ports that the system gives to outgoing connections: while the MES is dead nobody may be given its port.
+_PORTS = range(21_000, 31_000)
+_WARM = multiprocessing.get_context("forkserver")
+
+
+class Program:
+    """`python -m MODULE ARGUMENTS` as a process of its own, with a log; it can be killed and started again.
+
+    A warm one is forked from a server that has imported the modules, and then runs the same main: what takes seconds
+    of a start is importing.
+    """
+
+    def __init__(self, module: str, *arguments: object, environment: Mapping[str, str], log: Path, warm: bool) -> None:
+        self.command = [module, *map(str, arguments)]
+        self.environment, self.log, self.warm = dict(environment), log, warm
+        self._process: Any = None
+
+    def start(self) -> None:
+        """Start it; it is not ready yet."""
+        if self.warm:
+            self._process = _WARM.Process(target=_run, args=(self.command, self.environment, self.log), daemon=True)
+            self._process.start()
+            return
+        with self.log.open("ab") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *self.command],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+    def kill(self) -> None:
+        """Kill it as a power cut does, and return when it is gone."""
+        self._send(signal.SIGKILL)
+        self._wait(10)
+
+    def stop(self) -> None:
+        """Ask it to end; kill it when it doesn't."""
+        if self._process is None:
+            return
+        self._send(signal.SIGTERM)
+        self._wait(10)
+        if self.is_running():
+            self.kill()
+
+    def is_running(self) -> bool:
+        """Tell whether it has been started and lives."""
+        if self._process is None:
+            return False
+        return bool(self._process.is_alive()) if self.warm else self._process.poll() is None
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.is_running():
+            os.kill(self._process.pid, number)
+
+    def _wait(self, within_s: float) -> None:
+        if self.warm:
+            self._process.join(within_s)
+            return
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+
+
+def warm_up() -> None:
+    """Have the server of warm programs import what they need."""
+    modules = ["mes.app", "mes.cli", "mes.serve", "uvloop", "httptools", "uvicorn.loops.uvloop"]
+    modules += ["uvicorn.protocols.http.httptools_impl", "plc_adapters.__main__", "plc_adapters.simulated.__main__"]
+    _WARM.set_forkserver_preload(modules)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """Become `python -m` of a module, in a process just forked."""
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = list(command)
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+
+
+@dataclass
+class Plant:
+    """A plant that runs: its programs, its files, and a client with all rights."""
+
+    database: Database
+    folder: Path
+    client: httpx.AsyncClient
+    mes: Program
+    line: Program
+    gateway: Program
+    cell_lots: list[str] = field(default_factory=list)
+
+    @property
+    def map(self) -> Path:
+        """The mapping file with the ports the line took."""
+        return self.folder / "resolved.yaml"
+
+    @property
+    def dead_letters(self) -> Path:
+        """Where the gateway keeps what the MES can't understand."""
+        return self.folder / "dead-letters"
+
+    async def until(self, holds: Callable[[], Any], awaited: str, within_s: float = READY_WITHIN_S) -> Any:
+        """Look until something holds; fail with the ends of the logs when it doesn't in time."""
+        began = time.monotonic()
+        while not (found := await found if asyncio.iscoroutine(found := holds()) else found):
+            for program in (self.mes, self.line, self.gateway):
+                assert program is self.gateway or program.is_running(), f"{program.command[0]} ended; {self.logs()}"
+            assert time.monotonic() - began < within_s, f"waited {within_s} s for {awaited}; {self.logs()}"
+            await asyncio.sleep(LOOK_EVERY_S)
+        return found
+
+    def logs(self) -> str:
+        """The last lines of every log."""
+        ends = []
+        for path in sorted(self.folder.glob("*.log")):
+            ends += [f"{path.name}: {line}" for line in path.read_text(errors="replace").splitlines()[-6:]]
+        return "\n" + "\n".join(ends)
+
+    async def answers(self) -> bool:
+        """Whether the MES is ready."""
+        with suppress(httpx.TransportError):
+            return (await self.client.get("/ready")).status_code == 200
+        return False
+
+    async def get(self, path: str) -> Any:
+        """Read from the API."""
+        return (await self.client.get(path)).raise_for_status().json()
+
+    async def stock(self, run: str, packs: int) -> list[dict[str, Any]]:
+        """Receive what some packs need, order and release them; a complete job each."""
+        stock = Stock(self.client, run, random.Random(run))  # noqa: S311
+        jobs, serials = await stock.receive(packs), await stock.order(packs)
+        self.cell_lots += stock.cell_lots
+        named = zip(jobs, serials["GC48-105"], serials["M16S7P"], strict=True)
+        return [job | {"pack": pack, "module": module} for job, pack, module in named]
+
+    async def inspect(self, lot: str) -> None:
+        """Have the line's receiving inspection release a lot: its cells would hold every module until then."""
+        self.bring({"kind": "lot", "lot": lot})
+
+        async def is_released() -> bool:
+            return bool((await self.get(f"/api/lots/{lot}"))["state"] == "released")
+
+        await self.until(is_released, f"{lot} to be released")
+
+    def bring(self, *jobs: dict[str, Any]) -> None:
+        """Give the line jobs."""
+        with (self.folder / "jobs.jsonl").open("a") as out:
+            out.write("".join(json.dumps(job) + "\n" for job in jobs))
+
+    def finished(self) -> list[dict[str, Any]]:
+        """What the line has finished."""
+        path = self.folder / "finished.jsonl"
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
+
+
+@asynccontextmanager
+async def running_plant(
+    database: Database, url: str, folder: Path, *, speed: float, warm: bool = False
+) -> AsyncIterator[Plant]:
+    """Run a plant on a database while the context lasts."""
+    keys = {
+        role: (await database.transact(create_key, KeyRequest(name=f"journey-{role}", role=role), ADMIN)).key
+        for role in (Role.ADMIN, Role.STATION)
+    }
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {"MES_DATABASE_URL": url, "MES_PORT": str(port), "MES_URL": address, "MES_KEY": keys[Role.STATION]}
+
+    def program(name: str, module: str, *arguments: object) -> Program:
+        return Program(module, *arguments, environment=environment, log=folder / f"{name}.log", warm=warm)
+
+    line = ["--port-base", 0, "--resolved", folder / "resolved.yaml", "--jobs", folder / "jobs.jsonl"]
+    line += ["--finished", folder / "finished.jsonl", "--speed", speed, "--faults", "none"]
+    gateway = ["--map", folder / "resolved.yaml", "--dead-letters", folder / "dead-letters"]
+    headers = {"Authorization": f"Bearer {keys[Role.ADMIN]}"}
+    async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
+        plant = Plant(
+            database,
+            folder,
+            client,
+            program("mes", "mes.cli", "serve"),
+            program("line", "plc_adapters.simulated", *line),
+            program("gateway", "plc_adapters", *gateway),
+        )
+        try:
+            plant.mes.start()
+            plant.line.start()
+            await plant.until(plant.map.exists, "the line to be ready")
+            plant.gateway.start()
+            await plant.until(plant.answers, "the MES to be ready")
+            yield plant
+        finally:
+            # The gateway first, so that no station waits for an answer while the others go.
+            for one in (plant.gateway, plant.line, plant.mes):
+                await asyncio.to_thread(one.stop)
+
+
+def _free_port() -> int:
+    for port in random.SystemRandom().sample(_PORTS, 50):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port found")

@@ -1,0 +1,1 @@
+"""The screens, asked as a browser would ask."""
