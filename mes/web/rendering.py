@@ -1,7 +1,7 @@
 """Turns templates into pages: escaped, never cached, and allowed to load nothing but this server's own files."""
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.types import Scope
 
 from mes import metrics
 from mes.errors import Malformed, MesError
@@ -78,7 +77,7 @@ class PageRoute(APIRoute):
 class Assets(StaticFiles):
     """Static files. Asked for by their digest they never change, so a browser may keep them for ever."""
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
+    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
         """Answer with a file, and say how long it may be kept."""
         response = await super().get_response(path, scope)
         is_pinned = path in _DIGESTS and scope["query_string"] == f"v={_DIGESTS[path]}".encode()

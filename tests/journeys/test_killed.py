@@ -138,7 +138,7 @@ async def test_every_result_is_there_once_whoever_is_killed(plant: Database, pla
 
 async def _kill(running: Plant, watch: Watch, supply: Supply) -> tuple[Counter[str], Counter[str]]:
     """Kill at seeded moments, and start again at once; the kills of each, and where they stopped the stations."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311
     programs = {"gateway": running.gateway, "mes": running.mes}
     rounds = [["gateway", "mes"]] * AT_ONCE + [["gateway"], ["mes"]] * (KILLS - AT_ONCE)
     chance.shuffle(rounds)
