@@ -51,6 +51,10 @@ class Refused(MesError):
         self.title = detail  # type: ignore[misc]
 
 
+class Failure(MesError):
+    """The MES failed at this; nothing of it was stored. Its log tells more under the id {request_id}."""
+
+
 def make_app(settings: Settings | None = None, url: str | None = None) -> ASGIApp:
     """Make the application of one worker; the database's address comes from the settings unless given."""
     settings = settings or get_settings()
@@ -71,6 +75,7 @@ def make_app(settings: Settings | None = None, url: str | None = None) -> ASGIAp
     app.add_exception_handler(MesError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_malformed)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_failure)
     _describe_door(app)
     return Gate(app, lambda: app.state.keyring, settings.max_body_bytes, settings.max_upload_bytes)
 
@@ -148,6 +153,11 @@ async def _listen(url: str, live: Live) -> None:
 async def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, MesError)  # noqa: S101
     return problem(error)
+
+
+async def _on_failure(_: Request, error: Exception) -> Response:
+    _logger.error("failure", error=f"{type(error).__name__}: {error}")
+    return problem(Failure(request_id=log.request_id()))
 
 
 async def _on_malformed(_: Request, error: Exception) -> Response:

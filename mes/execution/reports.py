@@ -95,7 +95,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     }
     if said and subject.unit:
         rows = await session.run(compose(*_WRITE, answer="SELECT id FROM recorded"), **result)
-        broken = NewHold("; ".join(finding.text for finding in said)[:2000], None, None)
+        broken = NewHold(" ".join(finding.text for finding in said)[:2000], None, None)
         await quality.hold_upward(session, subject.unit.id, rows[0]["id"], [*inherited, broken])
     else:
         session.write_last(*_WRITE, **result)
