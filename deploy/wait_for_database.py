@@ -1,4 +1,4 @@
-"""Wait until the owner's database takes connections; end with status 1 if it refuses for a reason that waiting won't mend."""
+"""Wait until the owner's database takes connections; end with status 1 if it refuses for what waiting won't mend."""
 
 import asyncio
 import sys

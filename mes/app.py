@@ -18,8 +18,9 @@ from mes.cells.routes import router as cells
 from mes.db import open_database
 from mes.errors import Malformed, MesError, Unavailable
 from mes.execution.messages import PermitRequest, ResultReport
+from mes.execution.routes import HOT
 from mes.execution.routes import router as execution
-from mes.gate import Gate
+from mes.gate import Gate, ShortWay
 from mes.genealogy.routes import router as genealogy
 from mes.http import explain_all
 from mes.materials.routes import router as materials
@@ -77,7 +78,7 @@ def make_app(settings: Settings | None = None, url: str | None = None) -> ASGIAp
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_failure)
     _describe_door(app)
-    return Gate(app, lambda: app.state.keyring, settings.max_body_bytes, settings.max_upload_bytes)
+    return Gate(ShortWay(app, HOT), lambda: app.state.keyring, settings.max_body_bytes, settings.max_upload_bytes)
 
 
 def make_worker() -> ASGIApp:

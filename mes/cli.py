@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -48,6 +49,12 @@ def main() -> None:
             show_error(errors_to, error)
         else:
             errors_to.print(f"[bold red]Database:[/] {error}", highlight=False)
+        sys.exit(1)
+    except (ValidationError, SettingsError) as error:
+        errors_to.print(f"[bold red]Settings (MES_...):[/] {error}", highlight=False, markup=False)
+        sys.exit(2)
+    except OSError as error:
+        errors_to.print(f"[bold red]{type(error).__name__}:[/] {error}", highlight=False)
         sys.exit(1)
 
 
@@ -112,9 +119,11 @@ def migrate() -> None:
     from mes.migrate import migrate as run
 
     settings = get_settings()
-    with plant_database(settings, create=True) as url:
-        owner = settings.owner_database_url
-        asyncio.run(run(owner.get_secret_value() if owner else url))
+    if settings.owner_database_url is not None:
+        asyncio.run(run(settings.owner_database_url.get_secret_value()))
+    else:
+        with plant_database(settings, create=True) as url:
+            asyncio.run(run(url))
     typer.echo("The database has the newest schema.")
 
 

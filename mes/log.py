@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import sys
-import uuid
 from contextvars import ContextVar
 
 import structlog
@@ -15,7 +15,7 @@ _SAFE = re.compile(r"[\w.:/-]{1,100}")
 
 def begin_request(received: str | None) -> str:
     """Take over the id a caller sent, or make one, for all that follows in this task."""
-    request_id = received if received and _SAFE.fullmatch(received) else uuid.uuid4().hex
+    request_id = received if received and _SAFE.fullmatch(received) else secrets.token_hex(16)
     _request_id.set(request_id)
     return request_id
 

@@ -35,7 +35,7 @@ def show(title: str, figures: Mapping[str, float], goals: Mapping[str, str], as_
 def station(
     reports: Annotated[int, typer.Option(help="Reports a round.", min=16)] = 3000,
     rounds: Annotated[int, typer.Option(help="Rounds; medians are shown.", min=1)] = 5,
-    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Drive permits and reports (60 values, 8 components) over HTTP with 16 connections.

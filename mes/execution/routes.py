@@ -44,3 +44,6 @@ async def report_result(request: Request) -> Response:
     for finding in answer.findings:
         metrics.FINDINGS.labels(finding.code).inc()
     return as_json(answer)
+
+
+HOT = {"/api/station/permit": request_permit, "/api/station/report": report_result}

@@ -72,8 +72,8 @@ class Station:
             await self._plc.write({"State": IDLE})
 
     async def beat(self, every_s: float = 1.0) -> None:
-        """Count the heartbeat, as a PLC's own cycle does."""
-        while True:
+        """Count the heartbeat, as a PLC's own cycle does, where the station has one."""
+        while self._plc.has("Heartbeat"):
             await self._plc.write({"Heartbeat": (self._plc.read("Heartbeat") + 1) % 2**16})
             await asyncio.sleep(every_s)
 

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +96,20 @@ def test_without_secrets_it_says_what_to_run() -> None:
     done = composed(MES_UID="")
     assert done.returncode != 0
     assert "run ./init-secrets.sh first" in done.stderr
+
+
+def test_after_init_secrets_nothing_is_missing(tmp_path: Path) -> None:
+    names = shutil.ignore_patterns("secrets", "backups", ".env")
+    folder = Path(shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=names))
+    done = run(folder / "init-secrets.sh")
+    assert done.returncode == 0, done.stderr
+    command = (BIN / "docker-compose", "--profile", "demo", "--profile", "tools", "config", "--format", "json")
+    read = json.loads(run(*command, cwd=folder).stdout)
+    assert all(Path(secret["file"]).stat().st_size for secret in read["secrets"].values())
+    users = {service["user"] for service in read["services"].values()}
+    owner = (folder / "secrets/mes_password").stat()
+    assert users == {f"{owner.st_uid}:{owner.st_gid}"}
+    assert "0:0" not in users
+    bound = [v["source"] for s in read["services"].values() for v in s.get("volumes", ()) if v["type"] == "bind"]
+    assert [source for source in bound if "plc_adapters" not in source and not Path(source).exists()] == []
+    assert run(folder / "init-secrets.sh").returncode != 0

@@ -31,6 +31,7 @@ LOOK_EVERY_S = 0.02
 # Below the ports that the system gives to outgoing connections: while the MES is dead nobody may be given its port.
 _PORTS = range(21_000, 31_000)
 _WARM = multiprocessing.get_context("forkserver")
+_WARM.set_forkserver_preload(["tests.journeys.warm"])
 
 
 class Program:
@@ -90,13 +91,6 @@ class Program:
             return
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(within_s)
-
-
-def warm_up() -> None:
-    """Have the server of warm programs import what they need."""
-    modules = ["mes.app", "mes.cli", "mes.serve", "uvloop", "httptools", "uvicorn.loops.uvloop"]
-    modules += ["uvicorn.protocols.http.httptools_impl", "plc_adapters.__main__", "plc_adapters.simulated.__main__"]
-    _WARM.set_forkserver_preload(modules)
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -190,9 +184,9 @@ class Plant:
 
 @asynccontextmanager
 async def running_plant(
-    database: Database, url: str, folder: Path, *, speed: float, warm: bool = False
+    database: Database, url: str, folder: Path, *, speed: float, map_file: Path | None = None, warm: bool = False
 ) -> AsyncIterator[Plant]:
-    """Run a plant on a database while the context lasts."""
+    """Run a plant on a database while the context lasts; its line has the stations of a map, or all of the demo's."""
     keys = {
         role: (await database.transact(create_key, KeyRequest(name=f"journey-{role}", role=role), ADMIN)).key
         for role in (Role.ADMIN, Role.STATION)
@@ -207,6 +201,7 @@ async def running_plant(
 
     line = ["--port-base", 0, "--resolved", folder / "resolved.yaml", "--jobs", folder / "jobs.jsonl"]
     line += ["--finished", folder / "finished.jsonl", "--speed", speed, "--faults", "none"]
+    line += ["--map", map_file] if map_file else []
     gateway = ["--map", folder / "resolved.yaml", "--dead-letters", folder / "dead-letters"]
     headers = {"Authorization": f"Bearer {keys[Role.ADMIN]}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
