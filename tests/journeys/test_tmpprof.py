@@ -123,13 +123,17 @@ class Supply:
 
 async def test_every_result_is_there_once_whoever_is_killed(plant: Database, plant_name: str, tmp_path: Path) -> None:
     url = server_url(plant_name)
+    print('T start', time.monotonic())
     _write_short_line(tmp_path / "short.yaml")
     async with (
         running_plant(plant, url, tmp_path, speed=1000, map_file=tmp_path / "short.yaml", warm=True) as running,
         watching(running, url) as watch,
     ):
+        print('T watching', time.monotonic())
         supply = Supply(running, await running.stock("K", PACKS))
+        print('T stocked', time.monotonic())
         await running.inspect("CELL-K")
+        print('T inspected', time.monotonic())
         supply.refill()
         began = time.monotonic()
         import psutil
@@ -144,10 +148,15 @@ async def test_every_result_is_there_once_whoever_is_killed(plant: Database, pla
         c = psutil.Process().cpu_times()
         print(f"test cpu {c.user+c.system:.2f}")
         killing_s = time.monotonic() - began
+        print('T killed', time.monotonic())
         await running.until(lambda: len(supply.packs_finished()) == len(supply.brought), "every pack to be finished")
+        print('T finished', time.monotonic())
         cycles = await _compare(watch, supply)
+        print('T compared', time.monotonic())
         await _values_are_those_measured(plant, supply.brought)
+        print('T values', time.monotonic())
         await _nothing_is_amiss(plant, running)
+    print("T end", time.monotonic())
     print(f"{dict(kills)} kills in {killing_s:.1f} s, {cycles} cycles; stations stopped by them: {dict(phases)}")
     assert kills == {"gateway": KILLS, "mes": KILLS}
 

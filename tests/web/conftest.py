@@ -39,7 +39,7 @@ async def new_key(plant: Database) -> NewKey:
 async def app(plant_name: str) -> AsyncIterator[Any]:
     """Start the application on the demo plant."""
     gate: Any = make_app(Settings(), server_url(plant_name))
-    async with gate.app.router.lifespan_context(gate.app):
+    async with gate.app.app.router.lifespan_context(gate.app.app):
         yield gate
 
 

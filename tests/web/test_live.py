@@ -89,12 +89,12 @@ async def test_many_events_make_two_renderings_a_second_shared_by_all(
         await hear(two, html=True)
         renderings = 0
         for _ in range(100):
-            app.app.state.live.wake()
+            app.app.app.state.live.wake()
             await asyncio.sleep(0.02)
         assert 2 <= renderings <= 5
     await asyncio.sleep(1.2)
     renderings = 0
-    app.app.state.live.wake()
+    app.app.app.state.live.wake()
     await asyncio.sleep(0.7)
     assert renderings == 0  # nobody looks
 
@@ -144,7 +144,7 @@ async def test_who_does_not_keep_up_is_closed(
     monkeypatch.setattr(live, "BEAT_S", 0.001)
     monkeypatch.setattr(live.Live, "_beat", lambda _self, _viewer: "x" * 200_000)
     async with watch(address, await new_key(Role.OPERATOR), max_queue=1, compression=None, close_timeout=0.2):
-        viewers = app.app.state.live._viewers
+        viewers = app.app.app.state.live._viewers
         async with asyncio.timeout(10):
             while not viewers:  # noqa: ASYNC110 - it is the server's own set
                 await asyncio.sleep(0.01)
