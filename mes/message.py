@@ -9,8 +9,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}$")]
 CycleNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
-Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True)]
+PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # PostgreSQL's text holds no NUL, and no reader wants the others
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=PRINTABLE)]
+Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True, pattern=PRINTABLE)]
 Amount = Annotated[Decimal, Field(gt=0, le=Decimal("1e9"), max_digits=18, decimal_places=6)]
 Moment = AwareDatetime
 Day = date

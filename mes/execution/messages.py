@@ -5,13 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from mes.execution.rules import FindingCode, Reason
-from mes.message import Amount, Code, CycleNumber, Message, Moment, Name, Serial
+from mes.message import PRINTABLE, Amount, Code, CycleNumber, Message, Moment, Name, Serial
 
 MAX_VALUES = 5_000
 MAX_POINTS = 20_000
 Verdict = Literal["passed", "failed"]
-Text = Annotated[str, StringConstraints(max_length=200)]
-Value = Annotated[bool | float | Text | None, Field(union_mode="smart")]
+Text = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Value = Annotated[bool | Number | Text | None, Field(union_mode="smart")]
 Position = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -101,8 +102,8 @@ class CurveReport(Message):
 
     characteristic: Name
     ordinal: Annotated[int, Field(ge=1, le=10_000)] = 1
-    x: Annotated[list[float], Field(min_length=2, max_length=MAX_POINTS)]
-    y: Annotated[list[float], Field(min_length=2, max_length=MAX_POINTS)]
+    x: Annotated[list[Number], Field(min_length=2, max_length=MAX_POINTS)]
+    y: Annotated[list[Number], Field(min_length=2, max_length=MAX_POINTS)]
 
     @model_validator(mode="after")
     def _same_length(self) -> "CurveReport":

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from mes.people.service import create_key
 from mes.stock import Stock
 from tests.conftest import ADMIN
 
-READY_WITHIN_S = 90
+WITHIN_S = 60
 LOOK_EVERY_S = 0.02
 # Below the ports that the system gives to outgoing connections: while the MES is dead nobody may be given its port.
 _PORTS = range(21_000, 31_000)
@@ -101,6 +102,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> N
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(command)
+    warnings.filterwarnings("ignore", message=".* found in sys.modules after import of package")
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
 
@@ -126,14 +128,14 @@ class Plant:
         """Where the gateway keeps what the MES can't understand."""
         return self.folder / "dead-letters"
 
-    async def until(self, holds: Callable[[], Any], awaited: str, within_s: float = READY_WITHIN_S) -> Any:
+    async def until(self, holds: Callable[[], Any], awaited: str, every_s: float = LOOK_EVERY_S) -> Any:
         """Look until something holds; fail with the ends of the logs when it doesn't in time."""
         began = time.monotonic()
         while not (found := await found if asyncio.iscoroutine(found := holds()) else found):
             for program in (self.mes, self.line, self.gateway):
                 assert program is self.gateway or program.is_running(), f"{program.command[0]} ended; {self.logs()}"
-            assert time.monotonic() - began < within_s, f"waited {within_s} s for {awaited}; {self.logs()}"
-            await asyncio.sleep(LOOK_EVERY_S)
+            assert time.monotonic() - began < WITHIN_S, f"waited {WITHIN_S} s for {awaited}; {self.logs()}"
+            await asyncio.sleep(every_s)
         return found
 
     def logs(self) -> str:
