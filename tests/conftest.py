@@ -6,9 +6,11 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 import mes.demo_plant
 from mes.actor import Actor, Role
@@ -116,3 +118,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder ../shared/data with measured cells and curves is absent")
     return folder
+
+
+@pytest.fixture
+def statements(plant: Database) -> list[str]:
+    """Every statement sent to PostgreSQL, but for the transaction's own."""
+    sent: list[str] = []
+
+    def note(query: Any) -> None:
+        if not query.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            sent.append(query.query)
+
+    @event.listens_for(plant.engine.sync_engine, "checkout")
+    def listen(connection: Any, *_: Any) -> None:
+        driver = connection.driver_connection
+        driver.remove_query_logger(note)
+        driver.add_query_logger(note)
+
+    return sent

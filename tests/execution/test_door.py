@@ -232,26 +232,6 @@ async def test_a_curve_is_stored_bit_for_bit(plant: Database) -> None:
     assert unpack(content) == (x, y)
 
 
-@pytest.fixture
-def statements(plant: Database) -> list[str]:
-    """Every statement sent to PostgreSQL, but for the transaction's own."""
-    sent: list[str] = []
-
-    def note(query: Any) -> None:
-        if not query.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
-            sent.append(query.query)
-
-    from sqlalchemy import event
-
-    @event.listens_for(plant.engine.sync_engine, "checkout")
-    def listen(connection: Any, *_: Any) -> None:
-        driver = connection.driver_connection
-        driver.remove_query_logger(note)
-        driver.add_query_logger(note)
-
-    return sent
-
-
 async def test_statements_do_not_grow_with_values_and_components(plant: Database, statements: list[str]) -> None:
     shelf = await build.stock(plant, packs=2)
     first, second = (await build.order(plant, quantity=2))["M16S7P"]
@@ -270,9 +250,7 @@ async def test_statements_do_not_grow_with_values_and_components(plant: Database
         ]
         lots = [ConsumedLot(lot=shelf.lots[c.part], quantity=1) for c in answer.components if c.trace == "lot"]
         statements.clear()
-        await build.report(
-            plant, f"GC1-{step}", second, cycle=cycle, values=values, components=components, lots=lots
-        )
+        await build.report(plant, f"GC1-{step}", second, cycle=cycle, values=values, components=components, lots=lots)
         counts[step] = (asked, len(statements))
     assert max(asked for asked, _ in counts.values()) <= 6, counts
     assert max(reported for _, reported in counts.values()) <= 12, counts
