@@ -59,3 +59,34 @@ def station(
     }
     goals = {"ratio_to_sql": ">= 0.4", "report_p99_ms": "<= 50"}
     show(f"station door, {rounds} rounds of {reports} reports, {workers} worker(s)", figures, goals, as_json)
+
+
+@bench.command()
+def pack(
+    packs: Annotated[int, typer.Option(help="Packs of the single stream; each of many builds two.", min=1)] = 4,
+    streams: Annotated[int, typer.Option(help="Streams at once.", min=1, max=64)] = 8,
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Build GC48-105 packs through the API, one permit and one report a station, every check on.
+
+    Afterwards every lot balance, order count, part, position and value is compared with what was sent; `exact` is 1
+    when nothing differs, and the exit status is 1 otherwise.
+    """
+    from mes.bench.pack import measure_packs
+
+    single, many = measure_packs(packs, streams, workers)
+    figures = {
+        "seconds_per_pack": single.seconds / single.packs,
+        "cpu_s_per_pack": single.cpu_s / single.packs,
+        "requests_per_pack": single.requests / single.packs,
+        "streams": float(streams),
+        "streams_seconds_per_pack": many.seconds / many.packs,
+        "streams_cpu_s_per_pack": many.cpu_s / many.packs,
+        "exact": float(not single.wrong and not many.wrong),
+    }
+    goals = {"cpu_s_per_pack": "<= 0.3", "requests_per_pack": "<= 45", "exact": "1"}
+    show(f"packs, {workers} worker(s)", figures, goals, as_json)
+    for wrong in (*single.wrong, *many.wrong):
+        typer.echo(wrong, err=True)
+    raise typer.Exit(0 if figures["exact"] else 1)

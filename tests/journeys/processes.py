@@ -157,7 +157,7 @@ class Plant:
 
     async def stock(self, run: str, packs: int) -> list[dict[str, Any]]:
         """Receive what some packs need, order and release them; a complete job each."""
-        stock = Stock(self.client, run, random.Random(run))  # noqa: S311
+        stock = Stock(self.client, run, random.Random(run))
         jobs, serials = await stock.receive(packs), await stock.order(packs)
         self.cell_lots += stock.cell_lots
         named = zip(jobs, serials["GC48-105"], serials["M16S7P"], strict=True)

@@ -154,7 +154,7 @@ def _write_short_line(path: Path) -> None:
 
 async def _kill(running: Plant, watch: Watch, supply: Supply) -> tuple[Counter[str], Counter[str]]:
     """Kill at seeded moments, and start again at once; the kills of each, and where they stopped the stations."""
-    chance = random.Random(SEED)  # noqa: S311
+    chance = random.Random(SEED)
     programs = {"gateway": running.gateway, "mes": running.mes}
     rounds = [["gateway", "mes"]] * AT_ONCE + [["gateway"], ["mes"]] * (KILLS - AT_ONCE)
     chance.shuffle(rounds)

@@ -20,7 +20,7 @@ def products() -> Products:
 
 
 def _job(product: str = "GC48-105", cells: int = 112) -> PackJob:
-    random = Random(7)  # noqa: S311
+    random = Random(7)
     lots = [
         *("HOLDER-7P", "HOLDER-10P", "ADHESIVE-2K", "BUSBAR-S", "BUSBAR-T", "INSULATION", "FUSE", "CABLE", "CONNECTOR"),
         *("SCREW-M8", "COVER-GC48", "GASKET-GC48", "VENT", "SCREW-M5", "SCREW-M6"),
