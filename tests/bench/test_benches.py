@@ -1,0 +1,33 @@
+"""Every bench starts what it needs and prints the figures it names."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+NAMED = {
+    "station": {
+        "ratio_to_sql",
+        "reports_per_s",
+        "report_p50_ms",
+        "report_p99_ms",
+        "permits_per_s",
+        "permit_p99_ms",
+        "cpu_ms_per_report",
+    },
+    "pack": {"cpu_s_per_pack", "requests_per_pack", "exact"},
+}
+SMALL = {"station": ["--reports", "32", "--rounds", "1"], "pack": ["--packs", "1", "--streams", "2"]}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_bench_prints_its_figures(name: str) -> None:
+    command = [sys.executable, "-m", "mes.cli", "bench", name, "--workers", "1", "--json", *SMALL[name]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures = json.loads(done.stdout)
+    assert NAMED[name] <= set(figures)
+    if name == "pack":
+        assert figures["exact"] == 1
+        assert figures["requests_per_pack"] <= 45
