@@ -49,15 +49,15 @@ async def _measure(server: Any, packs: int, streams: int, workers: int) -> tuple
         demo_plant = Path(str(files("mes"))) / "demo_plant"
         await apply_files(plant.database, sorted(demo_plant.glob("*.yaml")), ACTOR)
         async with serving(plant, workers):
-            await _run(plant, 1, 1)  # warms up
-            single = await _run(plant, packs, 1)
-            return single, await _run(plant, streams * 2, streams)
+            await _run(plant, "WARM", 1, 1)
+            single = await _run(plant, "ONE", packs, 1)
+            return single, await _run(plant, "MANY", streams * 2, streams)
 
 
-async def _run(plant: BenchPlant, packs: int, streams: int) -> Run:
+async def _run(plant: BenchPlant, name: str, packs: int, streams: int) -> Run:
     headers = {"Authorization": f"Bearer {plant.key}"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{plant.port}", headers=headers, timeout=60) as client:
-        stock = Stock(client, f"S{streams}P{packs}", random.Random(packs))  # noqa: S311
+        stock = Stock(client, name, random.Random(packs))  # noqa: S311
         jobs = await stock.receive(packs)
         serials = await stock.order(packs)
     work = list(zip(serials["M16S7P"], serials["GC48-105"], jobs, strict=True))

@@ -76,8 +76,12 @@ class Program:
         if self.is_running():
             self.kill()
 
+    def has_ended(self) -> bool:
+        """Tell whether it was started and has ended since."""
+        return self._process is not None and not self.is_running()
+
     def is_running(self) -> bool:
-        """Tell whether it has been started and lives."""
+        """Tell whether it was started and lives."""
         if self._process is None:
             return False
         return bool(self._process.is_alive()) if self.warm else self._process.poll() is None
@@ -133,7 +137,7 @@ class Plant:
         began = time.monotonic()
         while not (found := await found if asyncio.iscoroutine(found := holds()) else found):
             for program in (self.mes, self.line, self.gateway):
-                assert program is self.gateway or program.is_running(), f"{program.command[0]} ended; {self.logs()}"
+                assert not program.has_ended(), f"{program.command[0]} ended by itself; {self.logs()}"
             assert time.monotonic() - began < WITHIN_S, f"waited {WITHIN_S} s for {awaited}; {self.logs()}"
             await asyncio.sleep(every_s)
         return found
@@ -219,8 +223,8 @@ async def running_plant(
             plant.mes.start()
             plant.line.start()
             await plant.until(plant.map.exists, "the line to be ready")
-            plant.gateway.start()
             await plant.until(plant.answers, "the MES to be ready")
+            plant.gateway.start()
             yield plant
         finally:
             # The gateway first, so that no station waits for an answer while the others go.

@@ -71,10 +71,11 @@ async def _every_cycle_was_permitted(running: Plant, job: dict[str, Any]) -> Non
 
 
 async def _links_and_counts_are_told(running: Plant) -> None:
-    stations = (await running.get("/api/line"))["stations"]
-    assert {one["station"]: one["link"] for one in stations if one["station"] in STATIONS} == dict.fromkeys(
-        STATIONS, "connected"
-    )
+    async def are_connected() -> bool:
+        stations = (await running.get("/api/line"))["stations"]
+        return {one["station"] for one in stations if one["link"] == "connected"} == set(STATIONS)
+
+    await running.until(are_connected, "every link to be told")
     async with running.database.reading() as session:
         links = (
             await session.execute(text("SELECT state, dead_letters, count(*) FROM station_link GROUP BY 1, 2"))
