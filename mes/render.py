@@ -90,11 +90,13 @@ def show_history(history: History) -> RenderableType:
 def show_line(line: LineNow) -> RenderableType:
     """Show the line as it is now."""
     finished = ", ".join(f"{count} {part}" for part, count in sorted(line.finished.items())) or "nothing yet"
-    table = Table(title=f"Finished: {finished}    open holds: {line.open_holds}", expand=False)
-    for heading in ("station", "", "link", "unit", "last", "passed", "failed", "refused"):
-        table.add_column(heading, justify="right" if heading in {"passed", "failed", "refused"} else "left")
+    # narrow and low: the whole line fits a terminal of 80 columns and 24 lines
+    table = Table(title=f"Finished: {finished}    open holds: {line.open_holds}", box=None, padding=(0, 1))
+    for heading in ("station", "", "link", "unit", "last", "ok", "nok", "no"):
+        table.add_column(heading, justify="right" if heading in {"ok", "nok", "no"} else "left", no_wrap=True)
+    table.columns[1].max_width = 13
     for s in line.stations:
-        link = {"connected": "[green]connected[/]", "none": "[dim]none[/]"}.get(s.link, f"[red]{s.link}[/]")
+        link = {"connected": "[green]up[/]", "none": "[dim]-[/]"}.get(s.link, f"[red]{s.link.upper()}[/]")
         verdict = _VERDICT.get(s.last_verdict or "", "")
         counts = (str(s.passed), str(s.failed), str(s.refused))
         table.add_row(s.station, s.name, link, s.serial or "", verdict, *counts)
