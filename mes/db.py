@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
@@ -14,10 +15,11 @@ from sqlalchemy import CursorResult, Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from mes import clock, journal, log, outbox
 from mes.actor import Actor
-from mes.errors import Conflict, Unavailable
+from mes.errors import Malformed, Unavailable
 from mes.message import Message
 from mes.settings import Settings
 from mes.statement import Clause, Prepared, compose
@@ -29,7 +31,7 @@ _AGAIN = {"23505", "40P01", "40001"}  # unique violation, deadlock, serializatio
 _GONE = {"55P03", "57014", "57P01", "57P02", "57P03", "53300"}  # lock or statement time-out, shutdown, too many
 
 
-class Clash(Conflict):
+class Clash(Unavailable):
     """Others changed the same records at the same time, {tries} times in a row ({constraint}). Ask again."""
 
 
@@ -122,6 +124,7 @@ class Database:
                 return answer
             except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, OSError) as error:
                 _raise_unless_race(error, remaining)
+                await asyncio.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - apart, so that they don't meet again
         raise AssertionError("unreachable: the last try raises")
 
     @asynccontextmanager
@@ -171,7 +174,13 @@ class Database:
             try:
                 yield connection, driver
             finally:
-                self._idle.append((connection, driver))
+                # Kept only after a clean end: a cancelled BEGIN would turn the next act into a savepoint of nobody's.
+                if driver.is_closed() or driver.is_in_transaction() or driver._top_xact is not None:
+                    driver.terminate()
+                    await connection.invalidate()
+                    await connection.close()
+                else:
+                    self._idle.append((connection, driver))
         finally:
             self._free.release()
 
@@ -209,6 +218,9 @@ def _raise_unless_race(error: Exception, remaining: int) -> None:
             return
         constraint = getattr(cause.__cause__ or cause, "constraint_name", None) or state
         raise Clash(tries=TRIES, constraint=constraint) from error
+    if state.startswith("22"):
+        problem = {"at": "a value", "read": str(cause)[:200], "expected": "one that can be stored"}
+        raise Malformed("The message", [problem]) from error
     if state in _GONE or state.startswith("08") or isinstance(error, PoolTimeout | OSError | asyncpg.InterfaceError):
         raise Unavailable(reason=f"{type(cause).__name__} {state}".strip()) from error
     raise error
@@ -227,10 +239,7 @@ def open_database(settings: Settings, url: str, *, role: str | None = APPLICATIO
     engine = create_async_engine(
         driver_url(url),
         isolation_level="AUTOCOMMIT",
-        pool_size=settings.database_pool,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
-        pool_reset_on_return=None,
+        poolclass=NullPool,  # Database keeps the connections itself
         connect_args={"server_settings": server_settings, "timeout": 10},
     )
     return Database(engine, settings.database_pool)

@@ -1,5 +1,6 @@
 """Receives a lot of a serialised part with the supplier's file of its units."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
@@ -37,7 +38,8 @@ async def read_receipt(
         columns = await column_maps(session, receipt["part"])
     if not columns:
         raise NoColumns(part=receipt["part"])
-    rows = read_rows(content, file_name, columns, on_row)
+    # in a thread: stations are answered while a large file is read
+    rows = await asyncio.to_thread(read_rows, content, file_name, columns, on_row)
     digest = hashlib.sha256(content).hexdigest()
     return UnitReceipt.model_validate(receipt | {"file_name": file_name, "file_digest": digest, "rows": rows})
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -51,6 +52,7 @@ class Seen:
     permit_step_id: int | None
     cycle_id: int | None
     cycle_answer: dict[str, Any] | None
+    cycle_times: tuple[datetime | None, datetime | None]
     order: str | None
     order_state: str | None
     passed_steps: frozenset[int]
@@ -107,7 +109,8 @@ _SEE = Prepared(
             (SELECT t.id FROM tool t WHERE t.code = :tool AND t.station_id = s.id) AS tool_id,
             p.id AS permit_id, p.serial AS permit_serial, p.granted, p.refusals, p.facts::text,
             p.step_id AS permit_step_id,
-            c.id AS cycle_id, c.answer::text, o.number AS order_number, o.state AS order_state,
+            c.id AS cycle_id, c.answer::text, c.started_at, c.ended_at,
+            o.number AS order_number, o.state AS order_state,
             (SELECT array_agg(step_id) FROM (
                 SELECT DISTINCT ON (step_id) step_id, verdict FROM cycle
                 WHERE unit_id = :unit_id OR lot_id = :lot_id ORDER BY step_id, id DESC) AS latest
@@ -169,6 +172,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
         permit_step_id=row["permit_step_id"],
         cycle_id=row["cycle_id"],
         cycle_answer=json.loads(row["answer"]) if row["answer"] else None,
+        cycle_times=(row["started_at"], row["ended_at"]),
         order=row["order_number"],
         order_state=row["order_state"],
         passed_steps=frozenset(row["passed"] or ()),

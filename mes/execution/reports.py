@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import BigInteger, Text
@@ -66,11 +67,11 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     subject = await find_subject(session, message.serial, known, lots)
     seen = await see_subject(session, message, subject, known, lots)
     if seen.cycle_answer is not None:
-        if seen.cycle_answer["serial"] != message.serial:
-            recorded = seen.cycle_answer["serial"]
-            raise CycleReused(cycle=message.cycle, station=message.station, recorded=recorded, serial=message.serial)
+        _require_same(message, seen)
         session.repeated()
         return ReportAnswer.model_validate(seen.cycle_answer)
+    if seen.permit_serial != message.serial:  # a permit for one unit covers no other
+        seen = replace(seen, permit_id=None, permit_granted=None)
     step = await _require_understood(session, message, subject, seen)
     judged = judge(step, message.values)
     verdict: Verdict = "failed" if judged.failed or message.verdict == "failed" else "passed"
@@ -80,7 +81,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     route = route_facts(message, subject, seen, step)
     work = WorkFacts(message.cycle, seen.permit_granted, fitting.broken)
     said = rules.findings(route, work)
-    state = await _advance(session, subject, seen, step, verdict)
+    state = await _advance(session, subject, seen, step, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, state)
     cycle_id = None
     if subject.unit and fitting.removed:
@@ -101,6 +102,15 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         session.write_last(*_WRITE, **result)
     session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
     return answer
+
+
+def _require_same(message: ResultReport, seen: Seen) -> None:
+    """Let a repeat pass; another result under the same number must not be taken for one, and be lost."""
+    recorded = seen.cycle_answer or {}
+    sent = (message.serial, message.verdict, message.started_at, message.ended_at)
+    if sent != (recorded["serial"], recorded["station_verdict"], *seen.cycle_times):
+        what = f"another result of {recorded['serial']}, from {seen.cycle_times[0]} to {seen.cycle_times[1]}"
+        raise CycleReused(cycle=message.cycle, station=message.station, recorded=what, serial=message.serial)
 
 
 async def _require_understood(session: Session, message: ResultReport, subject: Subject, seen: Seen) -> StepPlan:
@@ -163,14 +173,16 @@ def _inherited(fitting: Fitting, seen: Seen, known: Mapping[str, UnitRow], lots:
     return [NewHold(hold.reason, hold.id, hold.containment_id) for hold in held]
 
 
-async def _advance(session: Session, subject: Subject, seen: Seen, step: StepPlan, verdict: str) -> str:
+async def _advance(
+    session: Session, subject: Subject, seen: Seen, step: StepPlan, verdict: str, *, is_clean: bool
+) -> str:
     """Move the unit (and its order) or the lot on; its state afterwards."""
     assert subject.plan is not None  # noqa: S101
     passed = seen.passed_steps | {step.id} if verdict == "passed" else seen.passed_steps - {step.id}
     is_complete = all(s.id in passed for s in subject.plan.steps.values())
     if subject.unit is None:
         assert subject.lot is not None  # noqa: S101
-        event = LotEvent.PASS if is_complete else LotEvent.FAIL
+        event = LotEvent.PASS if is_complete and is_clean else LotEvent.FAIL
         return await materials.inspect(session, subject.lot, event)
     unit = subject.unit
     if seen.order_state == "released" and unit.order_id is not None:

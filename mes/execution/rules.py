@@ -48,8 +48,8 @@ class FindingCode(StrEnum):
     PERMIT_REFUSED = "permit_refused"
 
 
-TEXTS: dict[str, tuple[str, str]] = {
-    # code: (what is wrong, what clears it), both filled with the facts seen
+# What is wrong, and what clears it, both filled with the facts seen. A reason and a finding may share a code.
+REFUSED: dict[Reason, tuple[str, str]] = {
     Reason.STATION_UNKNOWN: (
         "There is no station {station}.",
         "Name the station in the plant's files and run `mes apply`, or mend the gateway's mapping.",
@@ -70,6 +70,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Step {operation} needs {missing} passed first.",
         "Do the missing step; next is {next_step}.",
     ),
+}
+FOUND: dict[FindingCode, tuple[str, str]] = {
     FindingCode.COMPONENT_ON_HOLD: ("Held parts were fitted: {components}.", "Quality releases the holds."),
     FindingCode.UNIT_ON_HOLD: ("{serial} was worked on while on hold.", "Quality reviews the unit."),
     FindingCode.COMPONENT_ELSEWHERE: (
@@ -114,12 +116,15 @@ class Said:
     @property
     def text(self) -> str:
         """What is wrong, in a sentence."""
-        return TEXTS[self.code][0].format(**self.facts)
+        return self._words()[0].format(**self.facts)
 
     @property
     def clears(self) -> str:
         """What clears it."""
-        return TEXTS[self.code][1].format(**self.facts)
+        return self._words()[1].format(**self.facts)
+
+    def _words(self) -> tuple[str, str]:
+        return REFUSED[self.code] if isinstance(self.code, Reason) else FOUND[self.code]
 
 
 @dataclass(frozen=True, slots=True)

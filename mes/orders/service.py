@@ -34,7 +34,8 @@ _COUNT_FINISHED = Prepared(
     text(
         """
         UPDATE work_order SET finished = finished + 1,
-               state = CASE WHEN finished + 1 = quantity THEN 'completed' ELSE state END
+               state = CASE WHEN finished + 1 = quantity AND state IN ('released', 'started', 'on_hold')
+                            THEN 'completed' ELSE state END
         WHERE id = :order_id AND part_id = :part_id RETURNING state
         """
     ).bindparams(bindparam("order_id", type_=BigInteger), bindparam("part_id", type_=BigInteger))

@@ -1,6 +1,7 @@
 """Refusals, findings, repeats, and the number of statements behind each message."""
 
-import itertools
+import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from mes.db import Database
 from mes.errors import Malformed
 from mes.execution.messages import Component, ConsumedLot, CurveReport
-from mes.execution.rules import FindingCode, Reason
+from mes.execution.rules import FOUND, REFUSED, FindingCode, Reason
 from mes.execution.subject import CycleReused
 from mes.genealogy.trace import trace
 from mes.measurements.service import unpack
@@ -177,6 +178,56 @@ async def test_what_was_fitted_is_compared_with_the_record(plant: Database) -> N
     assert await no_law_is_broken(plant)
 
 
+async def test_a_permit_for_one_unit_covers_no_other(plant: Database) -> None:
+    await build.stock(plant)
+    first, second = (await build.order(plant, quantity=2))["M16S7P"]
+    assert (await build.permit(plant, "GC1-020", first, cycle="p-1")).granted
+    values = build.good_values((await build.plan_of(plant, second)).steps["020"])
+    answer = await build.report(plant, "GC1-020", second, cycle="p-1", values=values)
+    assert codes(answer.findings) == [FindingCode.PERMIT_MISSING]
+
+
+async def test_another_result_under_a_used_cycle_number_is_not_swallowed(plant: Database) -> None:
+    await build.stock(plant)
+    module = (await build.order(plant))["M16S7P"][0]
+    await build.permit(plant, "GC1-020", module, cycle="p-1")
+    await build.report(plant, "GC1-020", module, cycle="p-1")
+    with pytest.raises(CycleReused):
+        await build.report(plant, "GC1-020", module, cycle="p-1", verdict="failed")
+    with pytest.raises(CycleReused):
+        await build.report(plant, "GC1-020", module, cycle="p-1", ended_at=build.AT + timedelta(seconds=1))
+
+
+async def test_a_passed_step_is_refused_in_the_words_of_a_refusal(plant: Database) -> None:
+    shelf = await build.stock(plant)
+    module = (await build.order(plant))["M16S7P"][0]
+    await build.module(plant, shelf, module, upto="020")
+    assert (await build.permit(plant, "GC1-020", module)).refusals[0].clears == "Bring it to its next step: 030."
+
+
+async def test_a_broken_report_does_not_release_a_lot(plant: Database) -> None:
+    await build.receive_file(plant, "LOT-9", "CELL-LFP-15", build.cell_file("Z", 3))
+    values = {"un383_test_summary": [True], "certificate_of_conformance": [True], "cell_file": [True]}
+    values |= {"origin_declaration": [True], "charge_pct": [28.0], "cell_age_d": [30.0]}
+    answer = await build.report(plant, "GC1-010", "LOT-9", values=values)
+    assert (codes(answer.findings), answer.unit_state) == ([FindingCode.PERMIT_MISSING], "quarantined")
+
+
+async def test_a_cancelled_act_leaves_no_broken_connection_behind(plant: Database) -> None:
+    await build.stock(plant)
+    module = (await build.order(plant))["M16S7P"][0]
+    for turns in range(12):
+        task = asyncio.create_task(build.permit(plant, "GC1-020", module, cycle=f"cut-{turns}"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await build.permit(plant, "GC1-020", module, cycle=f"whole-{turns}")).granted
+    async with plant.reading() as session:
+        kept = await session.driver.fetchval("SELECT count(*) FROM permit WHERE cycle LIKE 'whole-%'")
+    assert kept == 12
+
+
 async def test_a_removed_component_keeps_its_history(plant: Database) -> None:
     shelf = await build.stock(plant)
     serials = await build.order(plant)
@@ -271,6 +322,5 @@ async def test_the_worst_report_stays_within_twelve_statements(plant: Database, 
 
 
 def test_reasons_and_findings_all_have_their_words() -> None:
-    from mes.execution.rules import TEXTS
-
-    assert set(TEXTS) == set(itertools.chain(Reason, FindingCode))
+    assert list(REFUSED) == list(Reason)
+    assert list(FOUND) == list(FindingCode)
