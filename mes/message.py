@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}$")]
@@ -12,7 +12,12 @@ CycleNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.
 PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # PostgreSQL's text holds no NUL, and no reader wants the others
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=PRINTABLE)]
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True, pattern=PRINTABLE)]
-Amount = Annotated[Decimal, Field(gt=0, le=Decimal("1e9"), max_digits=18, decimal_places=6)]
+Amount = Annotated[
+    Decimal,
+    # a PLC's REAL says 0.1 as 0.10000000149: a millionth is more than any scale in the plant can tell
+    BeforeValidator(lambda value: round(value, 6) if isinstance(value, float) else value),
+    Field(gt=0, le=Decimal("1e9"), max_digits=18, decimal_places=6),
+]
 Moment = AwareDatetime
 Day = date
 

@@ -41,7 +41,8 @@ def compare(
         else:
             fitting.removed.append(unit.id)
             taken.discard(inside[unit.id])
-    elsewhere = {child for child in seen.elsewhere if child not in fitting.removed}
+    # a unit can't be fitted into what is inside it: the tree would have no end
+    elsewhere = {child for child in seen.elsewhere if child not in fitting.removed} | seen.above
     placed: set[int] = {units[report.serial].id} if report.serial in units else set()
     for component in report.components:
         _place(fitting, component, units[component.serial], bom.get(component.part), taken, elsewhere | placed)

@@ -59,6 +59,7 @@ class Seen:
     holds: tuple[OpenHold, ...]
     fitted: tuple[Fitted, ...]
     elsewhere: dict[int, int]  # child id -> the parent it is in
+    above: frozenset[int]  # what the unit itself is in, all the way up
 
 
 # Coarse to fine: lots that are counted down against each other; the lots of units that are fitted against a hold only,
@@ -119,6 +120,11 @@ _SEE = Prepared(
                     ::text
              FROM hold h WHERE h.released_at IS NULL AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids))
             ) AS holds,
+            (WITH RECURSIVE above AS (
+                SELECT i.parent_id AS id FROM installation i WHERE i.child_id = :parent_id AND i.removed_at IS NULL
+                UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id
+                      WHERE i.removed_at IS NULL)
+             SELECT array_agg(id) FROM above) AS above,
             f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents
         FROM (SELECT) AS one
         LEFT JOIN station s ON s.code = :station
@@ -181,6 +187,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
             Fitted(*edge) for edge in _columns(row["part_ids"], row["positions"], row["child_ids"], row["quantities"])
         ),
         elsewhere=dict(_columns(row["children"], row["parents"])),
+        above=frozenset(row["above"] or ()),
     )
 
 

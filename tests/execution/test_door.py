@@ -228,6 +228,19 @@ async def test_a_cancelled_act_leaves_no_broken_connection_behind(plant: Databas
     assert kept == 12
 
 
+async def test_a_pack_is_not_fitted_into_its_own_module(plant: Database) -> None:
+    shelf = await build.stock(plant)
+    serials = await build.order(plant)
+    module, pack = serials["M16S7P"][0], serials["GC48-105"][0]
+    await build.module(plant, shelf, module)
+    await build.pack(plant, shelf, pack, module, upto="100")
+    inside_out = [Component(part="GC48-105", serial=pack, position=1)]
+    answer = await build.report(plant, "GC1-090", module, components=inside_out)
+    assert FindingCode.COMPONENT_ELSEWHERE in codes(answer.findings)
+    async with plant.reading() as session:
+        assert (await trace(session, pack)).places == []
+
+
 async def test_a_removed_component_keeps_its_history(plant: Database) -> None:
     shelf = await build.stock(plant)
     serials = await build.order(plant)
