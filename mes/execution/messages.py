@@ -1,6 +1,6 @@
 """The two messages of the station door and their answers: *may I?* and *this happened*."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -174,6 +174,3 @@ class ReportAnswer(Message):
     failure_count: int = 0
     findings: list[Finding] = []
     unit_state: str
-
-
-Facts = dict[str, Any]

@@ -45,7 +45,6 @@ NEXT: dict[tuple[State, Event], State | None] = {(state, event): None for state 
     (State.COMPLETED, Event.CLOSE): State.CLOSED,
 }
 
-WORKABLE = {State.RELEASED, State.STARTED}
 _NUMBER = re.compile(r"\{number:0(\d)\}$")
 
 
