@@ -18,7 +18,7 @@ from mes.cells.routes import router as cells
 from mes.db import open_database
 from mes.errors import Malformed, MesError, Unavailable
 from mes.execution.messages import PermitRequest, ResultReport
-from mes.execution.routes import HOT
+from mes.execution.routes import HOT, desk
 from mes.execution.routes import router as execution
 from mes.gate import Gate, ShortWay
 from mes.genealogy.routes import router as genealogy
@@ -40,7 +40,7 @@ from mes.web.pages import router as pages
 RELAY_EVERY_S = 0.25
 DAY_S = 86_400
 _logger = structlog.get_logger()
-ROUTERS = (execution, genealogy, records, quality, orders, materials, cells, plant, people, pages)
+ROUTERS = (execution, desk, genealogy, records, quality, orders, materials, cells, plant, people, pages)
 
 
 class Refused(MesError):

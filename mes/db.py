@@ -66,6 +66,10 @@ class Session(ReadSession):
         self.is_repeat = False
         self.last: tuple[tuple[Clause, ...], Mapping[str, Any]] = ((), {})
 
+    def take_moment(self) -> None:
+        """Take the act's moment anew, once its locks are held: what they waited for happened before."""
+        self.at = clock.now()
+
     async def run(self, prepared: Prepared, **values: Any) -> list[asyncpg.Record]:
         """Run a prepared statement; its rows. The act's moment is given to it as `at`."""
         return await super().run(prepared, at=self.at, **values)

@@ -2,6 +2,7 @@
 
 from mes import journal, outbox
 from mes.cells import models as cells
+from mes.cycles import models as cycles
 from mes.execution import models as execution
 from mes.genealogy import models as genealogy
 from mes.materials import models as materials
@@ -18,6 +19,7 @@ ALL = (
     journal,
     outbox,
     cells,
+    cycles,
     execution,
     genealogy,
     materials,
@@ -42,6 +44,12 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "installation": ("removed_at", "removed_cycle_id"),
     "containment": (),
     "hold": ("released_at", "released_by", "release_reason"),
+    "hold_signature": (),
+    "disposition": (),
+    "waiver": ("revoked_at", "revoked_by", "revoke_reason"),
+    "station_check": (),
+    "first_article": ("signed_at", "signed_by", "sign_verdict"),
+    "certificate": ("withdrawn_at", "withdrawn_by", "withdraw_reason"),
     "lot_document": (),
     "product_revision": (),
     "bom_item": (),

@@ -47,6 +47,16 @@ def least_rights(tables: Iterable[str], ledgers: Mapping[str, Iterable[str]]) ->
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT USAGE ON SCHEMA public TO {APPLICATION_ROLE}",
     ]
+    statements += rights_on(tables, ledgers)
+    statements.append(f"GRANT DELETE ON outbox TO {APPLICATION_ROLE}")
+    statements.append(f"GRANT USAGE ON SEQUENCE cycle_id_seq TO {APPLICATION_ROLE}")
+    statements.append(f"GRANT SELECT ON alembic_version TO {APPLICATION_ROLE}")
+    return statements
+
+
+def rights_on(tables: Iterable[str], ledgers: Mapping[str, Iterable[str]]) -> list[str]:
+    """Let the application read and add rows; alter them only where the table is no ledger, or to close a row."""
+    statements = []
     for table in tables:
         statements.append(f"GRANT SELECT, INSERT ON {table} TO {APPLICATION_ROLE}")
         closing = ", ".join(ledgers[table]) if table in ledgers else None
@@ -54,9 +64,6 @@ def least_rights(tables: Iterable[str], ledgers: Mapping[str, Iterable[str]]) ->
             statements.append(f"GRANT UPDATE ON {table} TO {APPLICATION_ROLE}")
         elif closing:
             statements.append(f"GRANT UPDATE ({closing}) ON {table} TO {APPLICATION_ROLE}")
-    statements.append(f"GRANT DELETE ON outbox TO {APPLICATION_ROLE}")
-    statements.append(f"GRANT USAGE ON SEQUENCE cycle_id_seq TO {APPLICATION_ROLE}")
-    statements.append(f"GRANT SELECT ON alembic_version TO {APPLICATION_ROLE}")
     return statements
 
 

@@ -15,7 +15,7 @@ from mes.errors import Malformed
 
 MAX_ROWS = 2_000_000
 SHOWN_ERRORS = 200
-DATA_FIELDS = ("carton", "ocv_v", "acir_mohm", "capacity_ah", "measured_at")
+DATA_FIELDS = ("carton", "ocv_v", "acir_mohm", "capacity_ah", "measured_at", "date_code")
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}")
 _WITH_UNIT = re.compile(r"\s*([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([A-Za-zµΩ/%]+)\s*")
 _UNIT_OF = {"ocv_v": "V", "acir_mohm": "mOhm", "capacity_ah": "Ah"}

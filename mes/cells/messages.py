@@ -27,7 +27,7 @@ class SupplierRows:
 
     lines: Sequence[int]
     serials: Sequence[str]
-    cells: Sequence[tuple[str | None, float | None, float | None, float | None, datetime | None]]
+    cells: Sequence[tuple[str | None, float | None, float | None, float | None, datetime | None, str | None]]
     has_data: bool
 
 

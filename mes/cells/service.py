@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from mes.cells.files import SHOWN_ERRORS, read_rows
+from mes.cells.files import DATA_FIELDS, SHOWN_ERRORS, read_rows
 from mes.cells.messages import SupplierRows, UnitReceipt, UnitReceiptAnswer
 from mes.cells.queries import column_maps, known_serials
 from mes.db import Database, Session
@@ -50,9 +50,10 @@ async def receive_units(session: Session, message: UnitReceipt) -> UnitReceiptAn
     if part.trace != "serial":
         raise NotTracedBySerial(part=part.number, trace=part.trace)
     rows: SupplierRows = message.rows
+    known, to_adopt = await known_serials(session, rows.serials, part.id)
     errors = [
         {"at": f"line {line}", "read": serial, "expected": "a serial that was not received before"}
-        for line, serial in _known(rows, await known_serials(session, rows.serials))
+        for line, serial in _among(rows, known)
     ]
     if message.quantity is not None and int(message.quantity) != len(rows.serials):
         found = {"at": "file", "read": f"{len(rows.serials)} rows", "expected": f"{message.quantity:f} as announced"}
@@ -61,16 +62,20 @@ async def receive_units(session: Session, message: UnitReceipt) -> UnitReceiptAn
         raise Malformed(f"File {message.file_name}", errors[:SHOWN_ERRORS])
     fields = message.model_dump(include=set(LotReceipt.model_fields)) | {"quantity": Decimal(len(rows.serials))}
     lot_id = await add_lot(session, LotReceipt.model_validate(fields), part.id)
-    ids = await units.receive(session, rows.serials, part_id=part.id, lot_id=lot_id)
+    # a station may have named some of them already: they are given their lot now
+    adopted = await units.adopt(session, sorted(to_adopt), part_id=part.id, lot_id=lot_id) if to_adopt else {}
+    new = [serial for serial in rows.serials if serial not in adopted]
+    received = dict(zip(new, await units.receive(session, new, part_id=part.id, lot_id=lot_id), strict=True))
+    ids = [adopted.get(serial) or received[serial] for serial in rows.serials]
     if rows.has_data:
         records = ((unit_id, *cell) for unit_id, cell in zip(ids, rows.cells, strict=True))
-        columns = ("unit_id", "carton", "ocv_v", "acir_mohm", "capacity_ah", "measured_at")
+        columns = ("unit_id", *DATA_FIELDS)
         await session.driver.copy_records_to_table("cell", records=records, columns=columns)
     lot = await get_lot(session, message.lot)
     return UnitReceiptAnswer(lot=message.lot, units=len(ids), state=lot.state)
 
 
-def _known(rows: SupplierRows, known: set[str]) -> list[tuple[int, str]]:
+def _among(rows: SupplierRows, known: set[str]) -> list[tuple[int, str]]:
     if not known:
         return []
     return [(line, serial) for line, serial in zip(rows.lines, rows.serials, strict=True) if serial in known]

@@ -13,9 +13,13 @@ from mes.execution.messages import (
     Refusal,
     ReportAnswer,
     ResultReport,
+    RuleVerdict,
     Verdict,
+    WhyAnswer,
 )
-from mes.execution.rules import Said
+from mes.execution.rules import Judgement
+from mes.execution.rules.progress import Progress
+from mes.execution.rules.words import REVIEWED, WORDS, Reason, Said
 from mes.measurements.rules import Judged, expectation
 from mes.products.rules import ProductPlan, StepPlan
 
@@ -23,7 +27,11 @@ SHOWN_FAILURES = 100
 
 
 def permit(
-    message: PermitRequest, plan: ProductPlan | None, step: StepPlan | None, said: Sequence[Said]
+    message: PermitRequest,
+    plan: ProductPlan | None,
+    step: StepPlan | None,
+    said: Sequence[Said],
+    waivers: Sequence[int] = (),
 ) -> PermitAnswer:
     """Word the answer to "may I?"."""
     granted = not said and step is not None
@@ -40,8 +48,32 @@ def permit(
         recipe=recipe,
         components=_components(step) if granted and step else [],
         characteristics=_characteristics(step) if granted and step else [],
-        refusals=[Refusal(code=s.code, text=s.text, clears=s.clears) for s in said],
+        refusals=_refusals(said),
+        waivers=list(waivers),
     )
+
+
+def why(message: PermitRequest, progress: Progress, judgement: Judgement, facts: dict[str, str]) -> WhyAnswer:
+    """Word the answer to "why?"."""
+    verdicts = [
+        RuleVerdict(rule=Reason(rule), version=version, verdict=verdict)
+        for rule, (version, verdict) in judgement.verdicts.items()
+    ]
+    return WhyAnswer(
+        station=message.station,
+        serial=message.serial,
+        granted=not judgement.broken,
+        operation=progress.step.operation if progress.step else None,
+        next_step=progress.next_step(),
+        refusals=_refusals(judgement.broken),
+        waivers=judgement.waived,
+        verdicts=verdicts,
+        facts=facts,
+    )
+
+
+def _refusals(said: Sequence[Said]) -> list[Refusal]:
+    return [Refusal(code=s.code, text=s.text, clears=s.clears, who=list(WORDS[s.code].who)) for s in said]
 
 
 def _components(step: StepPlan) -> list[ExpectedComponent]:
@@ -67,7 +99,13 @@ def _characteristics(step: StepPlan) -> list[ExpectedCharacteristic]:
 
 
 def report(
-    message: ResultReport, step: StepPlan, verdict: Verdict, judged: Judged, said: Sequence[Said], state: str
+    message: ResultReport,
+    step: StepPlan,
+    verdict: Verdict,
+    judged: Judged,
+    said: Sequence[Said],
+    waivers: Sequence[int],
+    state: str,
 ) -> ReportAnswer:
     """Word the answer to "this happened"; at most 100 failures are listed, all are counted."""
     return ReportAnswer(
@@ -87,6 +125,7 @@ def report(
             for f in judged.failures[:SHOWN_FAILURES]
         ],
         failure_count=len(judged.failures),
-        findings=[Finding(code=s.code, text=s.text, clears=s.clears) for s in said],
+        findings=[Finding(code=s.code, text=s.found, clears=REVIEWED) for s in said],
+        waivers=list(waivers),
         unit_state=state,
     )

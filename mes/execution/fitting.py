@@ -1,107 +1,243 @@
-"""Compares what a report says was fitted, used up and taken out with what is recorded: which edges to add and close,
-and what it breaks. Pure: no I/O."""
+"""Compares what is fitted, used up and taken out with what is recorded: which edges to add and close, and what it
+breaks. The same before the work, of what a station is about to do, and after it. Pure: no I/O."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
-from mes.execution.messages import Component, ResultReport
-from mes.execution.queries import Seen
-from mes.execution.rules import FindingCode
+from mes.execution.messages import Component, PermitRequest, Removal, ResultReport
+from mes.execution.rules.progress import Progress
+from mes.execution.rules.route import has_reached
+from mes.execution.rules.words import Reason
+from mes.execution.seen import OpenHold, Seen
+from mes.execution.subject import Subject
 from mes.genealogy.service import Fit
 from mes.materials.queries import LotRow
 from mes.products.rules import BomItemPlan, StepPlan
 from mes.units.queries import UnitRow
 from mes.units.rules import State
 
+ENOUGH = 0.9  # of a lot-traced quantity; less is a gap
+
 
 @dataclass(slots=True)
 class Fitting:
-    """What a report changes in the genealogy, and what it breaks."""
+    """What a report changes in the genealogy, and what it breaks. A reason with no names was looked at and kept."""
 
     fits: list[Fit] = field(default_factory=list)
-    removed: list[int] = field(default_factory=list)
+    removed: list[tuple[UnitRow, Removal]] = field(default_factory=list)
     used: dict[int, Decimal] = field(default_factory=dict)
-    broken: defaultdict[FindingCode, list[str]] = field(default_factory=lambda: defaultdict(list))
+    broken: defaultdict[Reason, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is recorded around a message: its subject, the units and lots it names, what they are in, the step."""
+
+    at: datetime
+    subject: Subject
+    step: StepPlan | None
+    seen: Seen
+    progress: Progress
+    units: Mapping[str, UnitRow]
+    lots: Mapping[str, LotRow]
+    bom: Mapping[int, BomItemPlan]  # part id, an alternate's too -> the item it serves
+
+    def is_held(self, *, unit: UnitRow | None = None, lot: LotRow | None = None) -> bool:
+        """Whether an open hold stops the use of this unit (or its order's units), or this lot, at this step."""
+        return any(
+            "consume" in hold.stops and has_reached(self.progress, self.seen.operations, hold.at_operation)
+            for hold in holds_on(self.seen, unit=unit, lot=lot)
+        )
+
+
+def holds_on(seen: Seen, *, unit: UnitRow | None = None, lot: LotRow | None = None) -> list[OpenHold]:
+    """The open holds on a unit itself or its order, or on a lot."""
+    return [
+        hold
+        for hold in seen.holds
+        if (unit is not None and hold.unit_id == unit.id)
+        or (unit is not None and hold.order_id is not None and hold.order_id == unit.order_id)
+        or (lot is not None and hold.lot_id == lot.id)
+    ]
+
+
+def _record(
+    at: datetime,
+    progress: Progress,
+    subject: Subject,
+    seen: Seen,
+    units: Mapping[str, UnitRow],
+    lots: Mapping[str, LotRow],
+) -> _Record:
+    items = progress.step.components if progress.step else ()
+    bom = {item.part_id: item for item in items}
+    bom |= {part_id: item for item in items for part_id in item.alternates.values()}
+    return _Record(at, subject, progress.step, seen, progress, units, lots, bom)
+
+
+def compare_request(
+    message: PermitRequest,
+    progress: Progress,
+    subject: Subject,
+    seen: Seen,
+    units: Mapping[str, UnitRow],
+    lots: Mapping[str, LotRow],
+    at: datetime,
+) -> Mapping[Reason, list[str]]:
+    """What is wrong with what a station is about to fit, use up and take out; nothing named, nothing judged."""
+    if not (message.components or message.lots or message.removals):
+        return {}
+    record, fitting = _record(at, progress, subject, seen, units, lots), Fitting()
+    taken = _take_out(fitting, record, message.removals)
+    _put_in(fitting, record, message.components, taken)
+    for number in message.lots:
+        if (lot := _judge_lot(fitting, record, number)) is not None and lot.quantity_left <= 0:
+            fitting.broken[Reason.LOT_OVERDRAWN].append(f"{number} (nothing left)")
+    return fitting.broken
 
 
 def compare(
-    report: ResultReport, step: StepPlan, seen: Seen, units: Mapping[str, UnitRow], lots: Mapping[str, LotRow]
+    report: ResultReport,
+    progress: Progress,
+    subject: Subject,
+    seen: Seen,
+    units: Mapping[str, UnitRow],
+    lots: Mapping[str, LotRow],
+    at: datetime,
 ) -> Fitting:
     """Work out the edges of one report. `units` and `lots` are those it names, locked."""
-    fitting = Fitting()
-    bom = {item.part: item for item in step.components}
-    taken = {(f.part_id, f.position) for f in seen.fitted if f.child_id is not None}
-    inside = {f.child_id: (f.part_id, f.position) for f in seen.fitted if f.child_id is not None}
-    for serial in report.removals:
-        unit = units.get(serial)
-        if unit is None or unit.id not in inside or unit.id in fitting.removed:
-            fitting.broken[FindingCode.REMOVAL_UNKNOWN].append(serial)
-        else:
-            fitting.removed.append(unit.id)
-            taken.discard(inside[unit.id])
-    # a unit can't be fitted into what is inside it: the tree would have no end
-    elsewhere = {child for child in seen.elsewhere if child not in fitting.removed} | seen.above
-    placed: set[int] = {units[report.serial].id} if report.serial in units else set()
-    for component in report.components:
-        _place(fitting, component, units[component.serial], bom.get(component.part), taken, elsewhere | placed)
-        placed.add(units[component.serial].id)
-    _use_lots(fitting, report, bom, lots)
-    if report.verdict == "passed":
-        _look_for_gaps(fitting, step, seen, taken)
-    return fitting
-
-
-def _place(
-    fitting: Fitting,
-    component: Component,
-    unit: UnitRow,
-    item: BomItemPlan | None,
-    taken: set[tuple[int, int | None]],
-    elsewhere: set[int],
-) -> None:
-    named = f"{component.part} {component.serial} at {component.position}"
-    broken = fitting.broken
-    if unit.id in elsewhere:
-        broken[FindingCode.COMPONENT_ELSEWHERE].append(named)
-        return
-    if (unit.part_id, component.position) in taken:
-        broken[FindingCode.POSITION_TAKEN].append(named)
-        return
-    if item is None or item.part_id != unit.part_id or component.position > item.quantity:
-        broken[FindingCode.COMPONENT_WRONG].append(named)
-    if unit.state in {State.ISSUED, State.IN_PROCESS}:
-        broken[FindingCode.COMPONENT_UNFINISHED].append(named)
-    if unit.lot_id is None and unit.order_id is None:
-        broken[FindingCode.COMPONENT_UNKNOWN].append(named)
-    taken.add((unit.part_id, component.position))
-    fitting.fits.append(Fit(unit.part_id, unit.id, unit.lot_id, component.position, Decimal(1)))
-
-
-def _use_lots(
-    fitting: Fitting, report: ResultReport, bom: Mapping[str, BomItemPlan], lots: Mapping[str, LotRow]
-) -> None:
-    by_part_id = {item.part_id: item for item in bom.values()}
+    record, fitting = _record(at, progress, subject, seen, units, lots), Fitting()
+    taken = _take_out(fitting, record, report.removals)
+    _put_in(fitting, record, report.components, taken)
     for consumed in report.lots:
-        lot = lots.get(consumed.lot)
-        if lot is None:
-            fitting.broken[FindingCode.LOT_UNKNOWN].append(consumed.lot)
-            continue
-        item = by_part_id.get(lot.part_id)
-        if item is None or item.trace != "lot":
-            fitting.broken[FindingCode.LOT_WRONG].append(consumed.lot)
-        fitting.used[lot.id] = fitting.used.get(lot.id, Decimal(0)) + consumed.quantity
-        fitting.fits.append(Fit(lot.part_id, None, lot.id, None, consumed.quantity))
+        if (lot := _judge_lot(fitting, record, consumed.lot)) is not None:
+            fitting.used[lot.id] = fitting.used.get(lot.id, Decimal(0)) + consumed.quantity
+            item = record.bom.get(lot.part_id)
+            slot = item.part_id if item else lot.part_id
+            fitting.fits.append(Fit(slot, None, lot.id, None, consumed.quantity))
     by_id = {lot.id: lot for lot in lots.values()}
     for lot_id, quantity in fitting.used.items():
         if quantity > by_id[lot_id].quantity_left:
             left = max(by_id[lot_id].quantity_left, Decimal(0)).normalize()
-            fitting.broken[FindingCode.LOT_OVERDRAWN].append(f"{by_id[lot_id].number} ({quantity} of {left:f})")
-    touched = {fit.lot_id for fit in fitting.fits}
-    fitting.broken[FindingCode.LOT_NOT_RELEASED] += [
-        lot.number for lot in lots.values() if lot.id in touched and lot.state != "released"
-    ]
+            fitting.broken[Reason.LOT_OVERDRAWN].append(f"{by_id[lot_id].number} ({quantity} of {left:f})")
+    if report.verdict == "passed" and record.step is not None:
+        _look_for_gaps(fitting, record.step, seen, taken)
+    return fitting
+
+
+def _take_out(fitting: Fitting, record: _Record, removals: Collection[Removal]) -> set[tuple[int, int | None]]:
+    """Note what comes out; the positions that are still taken then."""
+    taken = {(f.part_id, f.position) for f in record.seen.fitted if f.child_id is not None}
+    inside = {f.child_id: (f.part_id, f.position) for f in record.seen.fitted if f.child_id is not None}
+    for removal in removals:
+        unit = record.units.get(removal.serial)
+        if unit is None or unit.id not in inside or any(unit.id == out.id for out, _ in fitting.removed):
+            fitting.broken[Reason.REMOVAL_UNKNOWN].append(removal.serial)
+        else:
+            fitting.removed.append((unit, removal))
+            taken.discard(inside[unit.id])
+    return taken
+
+
+def _put_in(
+    fitting: Fitting, record: _Record, components: Collection[Component], taken: set[tuple[int, int | None]]
+) -> None:
+    out = {unit.id for unit, _ in fitting.removed}
+    # a unit can't be fitted into what is inside it: the tree would have no end
+    elsewhere = {child for child in record.seen.elsewhere if child not in out} | record.seen.above
+    if record.subject.unit_id is not None:
+        elsewhere.add(record.subject.unit_id)
+    for component in components:
+        unit = record.units.get(component.serial)
+        if unit is None:
+            fitting.broken[Reason.COMPONENT_UNKNOWN].append(f"{component.part} {component.serial}")
+            continue
+        _place(fitting, record, component, unit, taken, elsewhere)
+        elsewhere.add(unit.id)
+
+
+def _place(
+    fitting: Fitting,
+    record: _Record,
+    component: Component,
+    unit: UnitRow,
+    taken: set[tuple[int, int | None]],
+    elsewhere: Collection[int],
+) -> None:
+    named, broken = f"{component.part} {component.serial} at {component.position}", fitting.broken
+    item = record.bom.get(unit.part_id)
+    slot = item.part_id if item else unit.part_id
+    if unit.id in elsewhere:
+        broken[Reason.COMPONENT_ELSEWHERE].append(named)
+        return
+    if (slot, component.position) in taken:
+        broken[Reason.POSITION_TAKEN].append(named)
+        return
+    said_part = component.part if item is None else {item.part, *item.alternates}
+    if item is None or component.part not in said_part or component.position > item.quantity:
+        broken[Reason.COMPONENT_WRONG].append(named)
+    pinned = record.seen.revisions.get(unit.part_id)
+    if unit.revision_id is not None and pinned is not None and unit.revision_id != pinned:
+        broken[Reason.COMPONENT_REVISION].append(named)
+    if unit.state in {State.ISSUED, State.IN_PROCESS}:
+        broken[Reason.COMPONENT_UNFINISHED].append(named)
+    out = {other.id for other, _ in fitting.removed}
+    if unit.state == State.SCRAPPED:
+        broken[Reason.COMPONENT_SCRAPPED].append(named)
+    elif unit.state == State.REMOVED or unit.id in out:
+        broken[Reason.COMPONENT_UNTESTED].append(named)
+    if unit.lot_id is None and unit.order_id is None:
+        broken[Reason.COMPONENT_UNKNOWN].append(named)
+    _judge_origin(fitting, record, unit, named)
+    taken.add((slot, component.position))
+    fitting.fits.append(Fit(slot, unit.id, unit.lot_id, component.position, Decimal(1)))
+
+
+def _judge_origin(fitting: Fitting, record: _Record, unit: UnitRow, named: str) -> None:
+    """The lot a fitted unit came with: held, released, expired?"""
+    lot = next((lot for lot in record.lots.values() if lot.id == unit.lot_id), None)
+    if lot is not None:
+        if record.is_held(lot=lot):
+            _once(fitting, Reason.COMPONENT_ON_HOLD, lot.number)
+        _judge_use(fitting, record, lot)
+    if record.is_held(unit=unit):
+        fitting.broken[Reason.COMPONENT_ON_HOLD].append(named)
+
+
+def _judge_lot(fitting: Fitting, record: _Record, number: str) -> LotRow | None:
+    lot = record.lots.get(number)
+    if lot is None:
+        fitting.broken[Reason.LOT_UNKNOWN].append(number)
+        return None
+    item = record.bom.get(lot.part_id)
+    if item is None or item.trace != "lot":
+        fitting.broken[Reason.LOT_WRONG].append(number)
+    if record.is_held(lot=lot):
+        _once(fitting, Reason.COMPONENT_ON_HOLD, number)
+    _judge_use(fitting, record, lot)
+    return lot
+
+
+def _judge_use(fitting: Fitting, record: _Record, lot: LotRow) -> None:
+    if lot.state != "released":
+        _once(fitting, Reason.LOT_NOT_RELEASED, f"{lot.number} ({lot.state})")
+    seen = record.seen.lots.get(lot.id)
+    if seen is None:
+        return
+    if seen.expires_on is not None and seen.expires_on < record.at.date():
+        _once(fitting, Reason.LOT_EXPIRED, f"{lot.number} on {seen.expires_on}")
+    if seen.unusable_at is not None and seen.unusable_at < record.at:
+        _once(fitting, Reason.LOT_EXPIRED, f"{lot.number}, open too long since {seen.unusable_at:%Y-%m-%d %H:%M}")
+    if seen.earlier is not None:
+        _once(fitting, Reason.LOT_NOT_FIRST, f"{seen.earlier} before {lot.number}")
+
+
+def _once(fitting: Fitting, reason: Reason, name: str) -> None:
+    if name not in fitting.broken[reason]:
+        fitting.broken[reason].append(name)
 
 
 def _look_for_gaps(fitting: Fitting, step: StepPlan, seen: Seen, taken: set[tuple[int, int | None]]) -> None:
@@ -117,8 +253,8 @@ def _look_for_gaps(fitting: Fitting, step: StepPlan, seen: Seen, taken: set[tupl
             gaps = [p for p in range(1, int(item.quantity) + 1) if (item.part_id, p) not in taken]
             if gaps:
                 shown = ", ".join(map(str, gaps[:10])) + (" ..." if len(gaps) > 10 else "")
-                fitting.broken[FindingCode.COMPONENT_MISSING].append(f"{item.part} at {shown}")
-        elif item.trace == "lot" and float(used[item.part_id]) < item.quantity * 0.9:
-            fitting.broken[FindingCode.COMPONENT_MISSING].append(
+                fitting.broken[Reason.COMPONENT_MISSING].append(f"{item.part} at {shown}")
+        elif item.trace == "lot" and float(used[item.part_id]) < item.quantity * ENOUGH:
+            fitting.broken[Reason.COMPONENT_MISSING].append(
                 f"{item.part}: {float(used[item.part_id]):g} of {item.quantity:g} {item.unit_of_measure}"
             )

@@ -1,80 +1,82 @@
-"""Permits asked, cycles reported, and what a report broke."""
+"""What stations are allowed, checked and signed off by: waivers, checks of tools and masters, first articles."""
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mes.table import Key, Table
 
 
-class Permit(Table):
-    """An answer to "may I?", with the rules' version and the facts they saw. A repeat finds it by (station, cycle)."""
+class Waiver(Table):
+    """A deviation from one rule [ISO 9000: deviation permit], for named units or a window of time, by an approver.
 
-    __tablename__ = "permit"
+    `unit_ids` NULL: every unit in the window. Closed when it is revoked.
+    """
+
+    __tablename__ = "waiver"
     __table_args__ = (
-        UniqueConstraint("station_id", "cycle", name="uq_permit_law4_station_cycle"),
-        CheckConstraint("granted = (cardinality(refusals) = 0)", name="granted"),
-        Index("ix_permit_unit_id", "unit_id", postgresql_where="unit_id IS NOT NULL"),
+        CheckConstraint("ends_at > starts_at", name="ends"),
+        CheckConstraint("unit_ids IS NULL OR cardinality(unit_ids) > 0", name="units"),
+        CheckConstraint("unit_ids IS NOT NULL OR station_id IS NOT NULL OR operation IS NOT NULL", name="bounded"),
+        CheckConstraint("num_nonnulls(revoked_at, revoked_by, revoke_reason) IN (0, 3)", name="revoked"),
+        Index("ix_waiver_ends_at", "ends_at", postgresql_where="revoked_at IS NULL"),
+    )
+
+    id: Mapped[Key]
+    rule: Mapped[str]
+    unit_ids: Mapped[list[int] | None]
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("station.id"))
+    operation: Mapped[str | None]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str]
+    approved_by: Mapped[str]
+    approved_role: Mapped[str]
+    approved_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+    revoke_reason: Mapped[str | None]
+
+
+class StationCheck(Table):
+    """A check of a station or one of its tools: a master run, the daily check, a calibration.
+
+    `passed` says that the station proved fit: a known-bad master that it called good is a check that failed.
+    """
+
+    __tablename__ = "station_check"
+    __table_args__ = (
+        CheckConstraint("kind IN ('known_good', 'known_bad', 'daily', 'calibration')", name="kind"),
+        Index("ix_station_check_station_id", "station_id", "id"),
     )
 
     id: Mapped[Key]
     station_id: Mapped[int] = mapped_column(ForeignKey("station.id"))
-    cycle: Mapped[str]
-    asker: Mapped[str]
-    serial: Mapped[str]
-    unit_id: Mapped[int | None]
-    lot_id: Mapped[int | None]
-    step_id: Mapped[int | None]
-    granted: Mapped[bool]
-    refusals: Mapped[list[str]]
-    facts: Mapped[dict[str, Any]]
-    rules_version: Mapped[int]
-    operator: Mapped[str | None]
-    asked_at: Mapped[datetime]
+    tool_id: Mapped[int | None] = mapped_column(ForeignKey("tool.id"))
+    kind: Mapped[str]
+    passed: Mapped[bool]
+    note: Mapped[str | None]
+    checked_at: Mapped[datetime]
+    checked_by: Mapped[str]
 
 
-class Cycle(Table):
-    """One cycle of a station on a unit or lot [ISA-95: segment response], as reported and as judged."""
+class FirstArticle(Table):
+    """The first cycle after a shift start, a tool or lot change, or a long stop: work goes on when it is signed."""
 
-    __tablename__ = "cycle"
+    __tablename__ = "first_article"
     __table_args__ = (
-        UniqueConstraint("station_id", "cycle", name="uq_cycle_law4_station_cycle"),
-        CheckConstraint("num_nonnulls(unit_id, lot_id) = 1", name="subject"),
-        CheckConstraint("verdict IN ('passed', 'failed')", name="verdict"),
-        CheckConstraint("station_verdict IN ('passed', 'failed')", name="station_verdict"),
-        Index("ix_cycle_unit_id", "unit_id", postgresql_where="unit_id IS NOT NULL"),
-        Index("ix_cycle_lot_id", "lot_id", postgresql_where="lot_id IS NOT NULL"),
-        Index("ix_cycle_reported_at", "reported_at"),
+        CheckConstraint("num_nonnulls(signed_at, signed_by, sign_verdict) IN (0, 3)", name="signed"),
+        CheckConstraint("sign_verdict IN ('passed', 'failed')", name="sign_verdict"),
+        Index("ix_first_article_station_id", "station_id", "id"),
     )
 
     id: Mapped[Key]
     station_id: Mapped[int] = mapped_column(ForeignKey("station.id"))
-    cycle: Mapped[str]
-    asker: Mapped[str]
-    unit_id: Mapped[int | None]
-    lot_id: Mapped[int | None]
-    step_id: Mapped[int]
-    permit_id: Mapped[int | None]
-    tool_id: Mapped[int | None]
-    verdict: Mapped[str]
-    station_verdict: Mapped[str]
-    answer: Mapped[dict[str, Any]]
-    program_revision: Mapped[str | None]
+    cycle_id: Mapped[int]
+    why: Mapped[str]
     operator: Mapped[str | None]
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime]
-    reported_at: Mapped[datetime]
-
-
-class Finding(Table):
-    """What a report broke, in the words of execution/rules.py."""
-
-    __tablename__ = "finding"
-
-    id: Mapped[Key]
-    cycle_id: Mapped[int] = mapped_column(index=True)
-    code: Mapped[str]
-    rules_version: Mapped[int]
-    facts: Mapped[dict[str, Any]]
+    opened_at: Mapped[datetime]
+    signed_at: Mapped[datetime | None]
+    signed_by: Mapped[str | None]
+    sign_verdict: Mapped[str | None]

@@ -1,48 +1,45 @@
-"""The act behind *may I?*"""
+"""The act behind *may I?*, and the same question without effect."""
 
 import json
+from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Boolean, Text
-from sqlalchemy.dialects.postgresql import ARRAY
-
-from mes.db import Session
+from mes import clock
+from mes.cycles.service import ANSWER
+from mes.db import ReadSession, Session
 from mes.execution import answers, rules
-from mes.execution.messages import PermitAnswer, PermitRequest
-from mes.execution.queries import Seen, lock_named
-from mes.execution.rules import Reason, Said
-from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
-from mes.products.rules import StepPlan, find_step
-from mes.statement import Clause
+from mes.execution.fitting import compare_request
+from mes.execution.messages import PermitAnswer, PermitRequest, WhyAnswer
+from mes.execution.queries import Named, find_named, lock_named
+from mes.execution.rules import Judgement
+from mes.execution.rules.progress import Progress
+from mes.execution.rules.words import Reason, Said
+from mes.execution.seen import Seen
+from mes.execution.subject import CycleReused, Subject, find_subject, gather, named_by, progress_of, see_subject
 
-_ANSWER = Clause(
-    """
-    answered AS (
-        INSERT INTO permit (station_id, cycle, asker, serial, unit_id, lot_id, step_id, granted, refusals, facts,
-                            rules_version, operator, asked_at)
-        VALUES (:station_id, :cycle, :asker, :serial, :unit_id, :lot_id, :step_id, :granted, :refusals,
-                CAST(:facts AS jsonb), :rules_version, :operator, :at))
-    """,
-    {
-        **dict.fromkeys(("station_id", "unit_id", "lot_id", "step_id", "rules_version"), BigInteger()),
-        "granted": Boolean(),
-        "refusals": ARRAY(Text),
-    },
-)
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with all that was found out about it."""
+
+    subject: Subject
+    seen: Seen
+    progress: Progress
+    judgement: Judgement
+    facts: dict[str, str]
 
 
 async def request_permit(session: Session, message: PermitRequest) -> PermitAnswer:
     """*May I?* Answers yes, with the recipe and what is expected, or no with all reasons; a repeat the same again."""
-    found_units, found_lots = await lock_named(session, [message.serial], [message.serial])
-    subject = await find_subject(session, message.serial, found_units, found_lots)
-    seen = await see_subject(session, message, subject, found_units, found_lots)
+    named = await lock_named(session, *named_by(message), is_report=False)
+    asked = await _ask(session, message, named)
+    subject, seen, step = asked.subject, asked.seen, asked.progress.step
     if seen.permit_id is not None:
-        return await _repeat_permit(session, message, seen, subject)
-    step = find_step(subject.plan, seen.operations) if subject.plan else None
-    said = _reasons_against(message, subject, seen, step)
+        return _repeat_permit(session, message, asked)
+    said = asked.judgement.broken
     if seen.station_id is None:  # nothing to store an answer under: the journal keeps it
         return answers.permit(message, subject.plan, None, said)
     session.write_last(
-        _ANSWER,
+        ANSWER,
         station_id=seen.station_id,
         cycle=message.cycle,
         asker=message.asker,
@@ -52,29 +49,49 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
         step_id=step.id if step else None,
         granted=not said,
         refusals=[reason.code.value for reason in said],
-        facts=json.dumps(dict(said[0].facts) if said else {}),
-        rules_version=rules.VERSION,
+        verdicts=json.dumps(asked.judgement.verdicts),
+        facts=json.dumps(asked.facts | {"details": asked.judgement.details}),
+        waivers=asked.judgement.waived,
         operator=message.operator,
+        second_operator=message.second_operator,
     )
     session.tell("permit", station=message.station, serial=message.serial, granted=not said)
-    return answers.permit(message, subject.plan, step, said)
+    return answers.permit(message, subject.plan, step, said, asked.judgement.waived)
 
 
-async def _repeat_permit(session: Session, message: PermitRequest, seen: Seen, subject: Subject) -> PermitAnswer:
+async def explain_permit(session: ReadSession, message: PermitRequest) -> WhyAnswer:
+    """Would it be refused, why, what clears it, and who may? Asked without effect."""
+    asked = await _ask(session, message, await find_named(session, *named_by(message)))
+    return answers.why(message, asked.progress, asked.judgement, asked.facts)
+
+
+async def _ask(session: ReadSession, message: PermitRequest, named: Named) -> _Asked:
+    known, lots = named
+    at = session.at if isinstance(session, Session) else clock.now()
+    subject = await find_subject(session, message.serial, known, lots)
+    seen = await see_subject(session, message, subject, known, lots, at)
+    progress = progress_of(message, subject, seen)
+    if seen.station_id is None or (subject.unit is None and subject.lot is None):
+        unknown = Reason.UNIT_UNKNOWN if seen.station_id else Reason.STATION_UNKNOWN
+        names = {"station": message.station, "serial": message.serial}
+        judgement = Judgement(broken=[Said(unknown, 1, "", names)], verdicts={unknown.value: (1, "broken")})
+        return _Asked(subject, seen, progress, judgement, names)
+    parts = compare_request(message, progress, subject, seen, known, lots, at)
+    facts = await gather(session, message, subject, seen, progress, parts, at)
+    return _Asked(subject, seen, progress, rules.judge(facts, seen.waivers), facts.as_text())
+
+
+def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> PermitAnswer:
+    seen, subject = asked.seen, asked.subject
     if seen.permit_serial != message.serial:
         raise CycleReused(
             cycle=message.cycle, station=message.station, recorded=seen.permit_serial, serial=message.serial
         )
     session.repeated()
-    said = [Said(Reason(code), seen.permit_facts) for code in seen.permit_refusals]
-    steps = subject.plan.steps.values() if subject.plan else ()
-    step = next((s for s in steps if s.id == seen.permit_step_id), None)
-    return answers.permit(message, subject.plan, step, said)
-
-
-def _reasons_against(message: PermitRequest, subject: Subject, seen: Seen, step: StepPlan | None) -> list[Said]:
-    if seen.station_id is None:
-        return [Said(Reason.STATION_UNKNOWN, {"station": message.station})]
-    if subject.unit is None and subject.lot is None:
-        return [Said(Reason.UNIT_UNKNOWN, {"serial": message.serial})]
-    return rules.refusals(route_facts(message, subject, seen, step))
+    details = seen.permit_facts.get("details", {})
+    said = [
+        Said(Reason(code), seen.permit_verdicts[code][0], detail, seen.permit_facts) for code, detail in details.items()
+    ]
+    step = next((s for s in subject.steps.values() if s.id == seen.permit_step_id), None)
+    waived = [] if said else seen.permit_waivers
+    return answers.permit(message, subject.plan, step, said, waived)

@@ -1,91 +1,75 @@
 """The act behind *this happened*."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Text
-from sqlalchemy.dialects.postgresql import ARRAY
-
+from mes.cycles import service as cycles
 from mes.db import Session
 from mes.errors import Malformed
-from mes.execution import answers, rules
-from mes.execution.fitting import Fitting, compare
+from mes.execution import answers
+from mes.execution.articles import first_article_due, open_first_article
+from mes.execution.fitting import Fitting, compare, holds_on
 from mes.execution.messages import ReportAnswer, ResultReport, Verdict
-from mes.execution.queries import Seen, lock_named, part_ids
-from mes.execution.rules import FindingCode, Said, WorkFacts
-from mes.execution.subject import CycleReused, Subject, find_subject, route_facts, see_subject
+from mes.execution.queries import lock_named, part_ids
+from mes.execution.rules import findings
+from mes.execution.rules.progress import Progress
+from mes.execution.rules.words import Said
+from mes.execution.seen import Seen
+from mes.execution.subject import CycleReused, Subject, find_subject, gather, named_by, progress_of, see_subject
 from mes.genealogy import service as genealogy
 from mes.materials import service as materials
 from mes.materials.queries import LotRow
 from mes.materials.rules import Event as LotEvent
 from mes.measurements import service as measurements
-from mes.measurements.rules import judge, misunderstandings
+from mes.measurements.rules import judge, misunderstandings, misunderstood_curves
 from mes.orders import service as orders
-from mes.products.rules import StepPlan, find_step
+from mes.products.rules import StepPlan
 from mes.quality import service as quality
+from mes.quality.dispositions import take_out
 from mes.quality.service import NewHold
-from mes.statement import Clause, compose
+from mes.statement import compose
 from mes.units import service as units
 from mes.units.queries import UnitRow
 from mes.units.rules import NEXT as NEXT_STATE
 from mes.units.rules import Event as UnitEvent
 from mes.units.rules import State as UnitState
 
-RECORD = Clause(
-    """
-    recorded AS (
-        INSERT INTO cycle (id, station_id, cycle, asker, unit_id, lot_id, step_id, permit_id, tool_id, verdict,
-                           station_verdict, answer, program_revision, operator, started_at, ended_at, reported_at)
-        OVERRIDING SYSTEM VALUE
-        VALUES (coalesce(:cycle_id, nextval('cycle_id_seq')), :station_id, :cycle, :asker, :unit_id, :lot_id, :step_id,
-                :permit_id, :tool_id, :verdict, :station_verdict, CAST(:answer AS jsonb), :program_revision, :operator,
-                :started_at, :ended_at, :at)
-        RETURNING id),
-    found AS (
-        INSERT INTO finding (cycle_id, code, rules_version, facts)
-        SELECT recorded.id, f.code, :rules_version, f.facts::jsonb
-        FROM recorded, unnest(:codes, :facts) AS f (code, facts))
-    """,
-    {
-        **dict.fromkeys(
-            ("cycle_id", "station_id", "unit_id", "lot_id", "permit_id", "tool_id", "rules_version"), BigInteger()
-        ),
-        "codes": ARRAY(Text),
-        "facts": ARRAY(Text),
-    },
-)
 # One statement writes all of a result: each capability brings the clause that writes what is its own.
-_WRITE = (RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_UP, units.MOVE)
+_WRITE = (cycles.RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_UP, units.MOVE)
 
 
 async def report_result(session: Session, message: ResultReport) -> ReportAnswer:
     """*This happened.* Records it whole, judges it, and says what it breaks; a repeat gets the same answer again."""
-    named = {message.serial, *(c.serial for c in message.components), *message.removals}
-    known, lots = await lock_named(session, named, {message.serial, *(used.lot for used in message.lots)})
+    known, lots = await lock_named(session, *named_by(message), is_report=True)
     subject = await find_subject(session, message.serial, known, lots)
-    seen = await see_subject(session, message, subject, known, lots)
+    seen = await see_subject(session, message, subject, known, lots, session.at)
     if seen.cycle_answer is not None:
         _require_same(message, seen)
         session.repeated()
         return ReportAnswer.model_validate(seen.cycle_answer)
     if seen.permit_serial != message.serial:  # a permit for one unit covers no other
         seen = replace(seen, permit_id=None, permit_granted=None)
-    step = await _require_understood(session, message, subject, seen)
-    judged = judge(step, message.values)
-    verdict: Verdict = "failed" if judged.failed or message.verdict == "failed" else "passed"
+    progress = progress_of(message, subject, seen)
+    step = await _require_understood(session, message, subject, seen, progress)
+    judged = judge(step, message.values, drawn_curves(message))
+    verdict: Verdict = "failed" if judged.failures or message.verdict == "failed" else "passed"
     known |= await _first_heard(session, message, known)
-    fitting = compare(message, step, seen, known, lots) if _fits_anything(message, step) else Fitting()
-    inherited = _inherited(fitting, seen, known, lots)
-    route = route_facts(message, subject, seen, step)
-    work = WorkFacts(message.cycle, seen.permit_granted, fitting.broken)
-    said = rules.findings(route, work)
-    state = await _advance(session, subject, seen, step, verdict, is_clean=not said)
-    answer = answers.report(message, step, verdict, judged, said, state)
+    fitting = Fitting()
+    if message.components or message.lots or message.removals or step.components:
+        fitting = compare(message, progress, subject, seen, known, lots, session.at)
+    # work nobody asked for is judged by when it was begun, as its station says, and never by a time to come
+    begun = session.at if seen.permit_granted else min(session.at, message.started_at)
+    facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
+    said, waived = findings(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
+    state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
+    answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = None
     if subject.unit and fitting.removed:
-        cycle_id = await genealogy.remove(session, subject.unit.id, fitting.removed)
+        cycle_id = await genealogy.remove(session, subject.unit.id, [unit.id for unit, _ in fitting.removed])
+        await take_out(session, message.serial, cycle_id, [(unit, removal.to) for unit, removal in fitting.removed])
     result = {
         "cycle_id": cycle_id,
         **_to_record(message, subject, seen, step, answer, said),
@@ -94,14 +78,57 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         **materials.to_use_up(fitting.used),
         **units.to_move(subject.unit, UnitState(state) if subject.unit else None),
     }
-    if said and subject.unit:
+    follows = Follows(
+        inherited=_inherited(fitting, seen, known, lots),
+        broken=_to_review(progress, step, verdict, said),
+        article=first_article_due(message, step, seen, frozenset(fitting.used), session.at),
+    )
+    if follows.is_any:
         rows = await session.run(compose(*_WRITE, answer="SELECT id FROM recorded"), **result)
-        broken = NewHold(" ".join(finding.text for finding in said)[:2000], None, None)
-        await quality.hold_upward(session, subject.unit.id, rows[0]["id"], [*inherited, broken])
+        await _follow(session, message, subject, seen, rows[0]["id"], follows)
     else:
         session.write_last(*_WRITE, **result)
     session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """What a result leads to beyond its record: holds that come with parts, a hold for review, a first article."""
+
+    inherited: Sequence[int]
+    broken: str | None
+    article: str | None
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything follows."""
+        return bool(self.inherited or self.broken or self.article)
+
+
+async def _follow(
+    session: Session, message: ResultReport, subject: Subject, seen: Seen, cycle_id: int, follows: Follows
+) -> None:
+    broken = NewHold(follows.broken) if follows.broken else None
+    if subject.unit and (follows.inherited or broken):
+        await quality.hold_upward(
+            session, subject.unit.id, cycle_id, follows.inherited, broken, is_inside=bool(seen.above)
+        )
+    elif subject.lot and broken:
+        await quality.open_holds(session, [], broken, cycle_id, lots=[subject.lot.id])
+    if follows.article and seen.station_id is not None:
+        await open_first_article(session, seen.station_id, cycle_id, follows.article, message.operator)
+
+
+def _to_review(progress: Progress, step: StepPlan, verdict: Verdict, said: Sequence[Said]) -> str | None:
+    """Why the unit is held for review: what the report broke, or one failure too many."""
+    reasons = [finding.found for finding in said]
+    limit = step.conditions.attempts
+    if limit is not None and verdict == "failed":
+        tries = progress.at(step).after(step, passed=False).tries()
+        if tries >= limit:
+            reasons.append(f"Step {step.operation} was tried {tries} of {limit} times: the review board decides.")
+    return " ".join(reasons)[:2000] or None
 
 
 def _require_same(message: ResultReport, seen: Seen) -> None:
@@ -113,14 +140,16 @@ def _require_same(message: ResultReport, seen: Seen) -> None:
         raise CycleReused(cycle=message.cycle, station=message.station, recorded=what, serial=message.serial)
 
 
-async def _require_understood(session: Session, message: ResultReport, subject: Subject, seen: Seen) -> StepPlan:
+async def _require_understood(
+    session: Session, message: ResultReport, subject: Subject, seen: Seen, progress: Progress
+) -> StepPlan:
     """Find the step, or list all that keeps the report from being understood: it stays with its sender then."""
     errors: list[dict[str, Any]] = []
     if seen.station_id is None:
         errors.append({"at": "station", "read": message.station, "expected": "a station of the plant"})
     if subject.unit is None and subject.lot is None:
         errors.append({"at": "serial", "read": message.serial, "expected": "a unit or lot that is known"})
-    if message.tool and seen.station_id and seen.tool_id is None:
+    if message.tool and seen.station_id and _tool_id(message, seen) is None:
         errors.append({"at": "tool", "read": message.tool, "expected": f"a tool of station {message.station}"})
     parts = await part_ids(session, {component.part for component in message.components})
     errors += [
@@ -128,19 +157,14 @@ async def _require_understood(session: Session, message: ResultReport, subject: 
         for i, component in enumerate(message.components)
         if component.part not in parts
     ]
-    step = find_step(subject.plan, seen.operations) if subject.plan else None
+    step = progress.step
     if step is None and not errors:
-        has = f"operations {', '.join(subject.plan.steps)}" if subject.plan else "no route"
+        has = f"operations {', '.join(subject.steps)}" if subject.plan else "no route"
         expected = f"a station of its route; {message.serial} has {has}"
         errors.append({"at": "station", "read": message.station, "expected": expected})
     if step is not None:
         errors += misunderstandings(step, message.values)
-        curves = {c.name for c in step.characteristics if c.kind == "curve"}
-        errors += [
-            {"at": f"curves.{i + 1}", "read": c.characteristic, "expected": f"one of {', '.join(curves) or 'none'}"}
-            for i, c in enumerate(message.curves)
-            if c.characteristic not in curves
-        ]
+        errors += misunderstood_curves(step, [(c.characteristic, c.ordinal) for c in message.curves])
     if subject.unit is None and (message.components or message.lots or message.removals):
         errors.append({"at": "serial", "read": message.serial, "expected": "a unit: parts can't be fitted into a lot"})
     if errors or step is None:
@@ -156,30 +180,24 @@ async def _first_heard(session: Session, message: ResultReport, known: Mapping[s
     return await units.record_first_heard(session, [(serial, ids[part]) for serial, part in unknown.items()])
 
 
-def _fits_anything(message: ResultReport, step: StepPlan) -> bool:
-    return bool(message.components or message.lots or message.removals or step.components)
-
-
-def _inherited(fitting: Fitting, seen: Seen, known: Mapping[str, UnitRow], lots: Mapping[str, LotRow]) -> list[NewHold]:
-    """The holds that come along with what was fitted, noted as a finding too."""
-    serials = {unit.id: unit.serial for unit in known.values()}
-    numbers = {lot.id: lot.number for lot in lots.values()}
-    children = {fit.child_id for fit in fitting.fits if fit.child_id is not None}
-    lot_ids = {fit.lot_id for fit in fitting.fits if fit.lot_id is not None}
-    held = [hold for hold in seen.holds if hold.unit_id in children or hold.lot_id in lot_ids]
-    for hold in held:
-        name = serials[hold.unit_id] if hold.unit_id is not None else numbers.get(hold.lot_id or 0, "lot")
-        fitting.broken[FindingCode.COMPONENT_ON_HOLD].append(name)
-    return [NewHold(hold.reason, hold.id, hold.containment_id) for hold in held]
+def _inherited(fitting: Fitting, seen: Seen, known: Mapping[str, UnitRow], lots: Mapping[str, LotRow]) -> list[int]:
+    """The open holds on what was fitted or used up: the unit is held by each of them from now on."""
+    units_by_id = {unit.id: unit for unit in known.values()}
+    lots_by_id = {lot.id: lot for lot in lots.values()}
+    found: dict[int, None] = {}
+    for fit in fitting.fits:
+        unit = units_by_id.get(fit.child_id) if fit.child_id is not None else None
+        lot = lots_by_id.get(fit.lot_id) if fit.lot_id is not None else None
+        found |= {hold.id: None for hold in holds_on(seen, unit=unit, lot=lot)}
+    return list(found)
 
 
 async def _advance(
-    session: Session, subject: Subject, seen: Seen, step: StepPlan, verdict: str, *, is_clean: bool
+    session: Session, subject: Subject, seen: Seen, progress: Progress, verdict: str, *, is_clean: bool
 ) -> str:
     """Move the unit (and its order) or the lot on; its state afterwards."""
-    assert subject.plan is not None  # noqa: S101
-    passed = seen.passed_steps | {step.id} if verdict == "passed" else seen.passed_steps - {step.id}
-    is_complete = all(s.id in passed for s in subject.plan.steps.values())
+    assert progress.step is not None  # noqa: S101
+    is_complete = progress.after(progress.step, passed=verdict == "passed").is_complete()
     if subject.unit is None:
         assert subject.lot is not None  # noqa: S101
         event = LotEvent.PASS if is_complete and is_clean else LotEvent.FAIL
@@ -188,6 +206,7 @@ async def _advance(
     if seen.order_state == "released" and unit.order_id is not None:
         await orders.start(session, unit.order_id)
     state = NEXT_STATE[unit.state, UnitEvent.FINISH if is_complete else UnitEvent.WORK]
+    assert state is not None  # noqa: S101 - a result is a fact in every state
     if state == UnitState.FINISHED and unit.state != state and unit.order_id is not None:
         await orders.count_finished(session, unit.order_id, unit.part_id)
     return state
@@ -204,18 +223,32 @@ def _to_record(
         "lot_id": subject.lot_id,
         "step_id": step.id,
         "permit_id": seen.permit_id,
-        "tool_id": seen.tool_id,
+        "tool_id": _tool_id(message, seen),
         "verdict": answer.verdict,
         "station_verdict": message.verdict,
         "answer": answer.model_dump_json(),
         "program_revision": message.program_revision,
         "operator": message.operator,
+        "second_operator": message.second_operator,
+        "waivers": answer.waivers,
         "started_at": message.started_at,
         "ended_at": message.ended_at,
-        "rules_version": rules.VERSION,
+        "versions": [finding.version for finding in said],
         "codes": [finding.code.value for finding in said],
-        "facts": [json.dumps(dict(finding.facts)) for finding in said],
+        "facts": [json.dumps({**finding.facts, "detail": finding.detail}) for finding in said],
     }
+
+
+def _tool_id(message: ResultReport, seen: Seen) -> int | None:
+    return next((id_ for id_, code, _ in seen.tools if code == message.tool), None)
+
+
+def drawn_curves(message: ResultReport) -> dict[str, set[int]]:
+    """The curves that came, by characteristic: their ordinals."""
+    drawn: defaultdict[str, set[int]] = defaultdict(set)
+    for curve in message.curves:
+        drawn[curve.characteristic].add(curve.ordinal)
+    return drawn
 
 
 def _curves(message: ResultReport, step: StepPlan) -> list[measurements.CurveToRecord]:

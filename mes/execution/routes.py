@@ -4,14 +4,35 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from mes import metrics
+from mes import clock, metrics
+from mes.execution import articles, checks, moves, queries, waivers
 from mes.execution.examples import PERMIT_EXAMPLES, REPORT_EXAMPLES
-from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
+from mes.execution.messages import (
+    CheckAnswer,
+    CheckReport,
+    FirstArticleAnswer,
+    FirstArticleSignature,
+    HoldSinceCheck,
+    MoveAnswer,
+    MoveRequest,
+    PermitAnswer,
+    PermitRequest,
+    ReportAnswer,
+    ResultReport,
+    WaiverAnswer,
+    WaiverNumber,
+    WaiverRequest,
+    WhyAnswer,
+    WhyRequest,
+)
+from mes.execution.permits import explain_permit as explain
 from mes.execution.permits import request_permit as ask_permit
 from mes.execution.reports import report_result as report
-from mes.http import as_json, parse, run
+from mes.http import DatabaseOf, as_json, parse, reads, run
+from mes.quality.messages import ContainAnswer
 
 router = APIRouter(prefix="/api/station", tags=["station door"])
+desk = APIRouter(prefix="/api", tags=["interlocks"])
 
 
 def _body(model: str, examples: dict[str, Any]) -> dict[str, Any]:
@@ -44,6 +65,56 @@ async def report_result(request: Request) -> Response:
     for finding in answer.findings:
         metrics.FINDINGS.labels(finding.code).inc()
     return as_json(answer)
+
+
+@router.post("/why", dependencies=[reads])
+async def explain_permit(database: DatabaseOf, message: WhyRequest) -> WhyAnswer:
+    """Would it be refused, why, what clears it, and who may? Nothing is stored: ask as often as you like."""
+    async with database.reading() as session:
+        return await explain(session, message.as_request())
+
+
+@desk.post("/waivers", status_code=201)
+async def grant_waiver(request: Request, message: WaiverRequest) -> WaiverAnswer:
+    """Let named units, or what passes a station or an operation in a window, deviate from one rule."""
+    return await run(request, waivers.grant_waiver, message)
+
+
+@desk.post("/waivers/revoke")
+async def revoke_waiver(request: Request, message: WaiverNumber) -> WaiverAnswer:
+    """Revoke a waiver; what used it keeps it on its record."""
+    return await run(request, waivers.revoke_waiver, message)
+
+
+@desk.get("/waivers", dependencies=[reads])
+async def list_waivers(database: DatabaseOf, in_force: bool = True) -> list[WaiverAnswer]:
+    """List waivers, the newest first."""
+    async with database.reading() as session:
+        return await queries.list_waivers(session, in_force_at=clock.now() if in_force else None)
+
+
+@desk.post("/checks", status_code=201)
+async def record_check(request: Request, message: CheckReport) -> CheckAnswer:
+    """Record a check of a station or tool; failed, it blocks the station and lists what is suspect."""
+    return await run(request, checks.record_check, message)
+
+
+@desk.post("/checks/hold", status_code=201)
+async def hold_since_check(request: Request, message: HoldSinceCheck) -> ContainAnswer:
+    """Confirm a failed check: hold every unit since the last good one."""
+    return await run(request, checks.hold_since_check, message)
+
+
+@desk.post("/first-articles/sign")
+async def sign_first_article(request: Request, message: FirstArticleSignature) -> FirstArticleAnswer:
+    """Sign a station's first article, as a second person."""
+    return await run(request, articles.sign_first_article, message)
+
+
+@desk.post("/moves")
+async def move_stock(request: Request, message: MoveRequest) -> MoveAnswer:
+    """Bring a unit or lot to another place, unless a hold stops it."""
+    return await run(request, moves.move_stock, message)
 
 
 HOT = {"/api/station/permit": request_permit, "/api/station/report": report_result}

@@ -1,13 +1,17 @@
-"""The unit or lot a message is about, and where it stands in its route."""
+"""The unit or lot a message is about, and the facts its rules see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from mes.db import ReadSession, Session
+from mes.db import ReadSession
 from mes.errors import Conflict
 from mes.execution.messages import PermitRequest, ResultReport
-from mes.execution.queries import Question, Seen, see
-from mes.execution.rules import RouteFacts
+from mes.execution.rules.facts import Asked, Facts, HoldSeen, StationFacts, ToolSeen
+from mes.execution.rules.progress import Progress, choose_step
+from mes.execution.rules.words import Reason
+from mes.execution.seen import Question, Seen, see
+from mes.genealogy.trace import gaps_of
 from mes.materials.queries import LotRow
 from mes.products.queries import get_plan
 from mes.products.rules import ProductPlan, StepPlan
@@ -20,7 +24,7 @@ class CycleReused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The unit or the lot a message is about, locked, with the plan it is built or inspected to."""
+    """The unit or the lot a message is about, with the plan it is built or inspected to."""
 
     unit: UnitRow | None
     lot: LotRow | None
@@ -36,58 +40,120 @@ class Subject:
         """The lot's id; None: it is a unit, or unknown."""
         return self.lot.id if self.lot and not self.unit else None
 
+    @property
+    def steps(self) -> Mapping[str, StepPlan]:
+        """The steps of its route; empty: it has none."""
+        return self.plan.steps if self.plan else {}
+
 
 async def find_subject(
     session: ReadSession, serial: str, known: Mapping[str, UnitRow], lots: Mapping[str, LotRow]
 ) -> Subject:
-    """Choose the subject from what was locked; a unit before a lot."""
+    """Choose the subject from what was found; a unit before a lot."""
     unit = known.get(serial)
     lot = None if unit else lots.get(serial)
     revision_id = unit.revision_id if unit else lot.revision_id if lot else None
     return Subject(unit, lot, await get_plan(session, revision_id) if revision_id else None)
 
 
+def named_by(message: PermitRequest | ResultReport) -> tuple[set[str], set[str]]:
+    """The serials and the lot numbers that a message names."""
+    serials = {message.serial, *(c.serial for c in message.components), *(r.serial for r in message.removals)}
+    lots = message.lots if isinstance(message, PermitRequest) else [used.lot for used in message.lots]
+    return serials, {message.serial, *lots}
+
+
 async def see_subject(
-    session: Session,
+    session: ReadSession,
     message: PermitRequest | ResultReport,
     subject: Subject,
     known: Mapping[str, UnitRow],
     lots: Mapping[str, LotRow],
+    at: datetime,
 ) -> Seen:
-    """Gather the facts, after the locks."""
+    """Gather the facts; for an act, after the locks."""
     others = [unit.id for unit in known.values() if unit is not subject.unit]
-    is_report = isinstance(message, ResultReport)
+    fits = isinstance(message, ResultReport) or bool(message.components or message.removals)
     question = Question(
+        at=at,
         station=message.station,
         cycle=message.cycle,
-        tool=message.tool if isinstance(message, ResultReport) else None,
+        people=message.people,
         unit_id=subject.unit_id,
         lot_id=subject.lot_id,
         order_id=subject.unit.order_id if subject.unit else None,
+        order_ids=list({unit.order_id for unit in known.values() if unit.order_id is not None}),
         unit_ids=[unit.id for unit in known.values()],
         lot_ids=[lot.id for lot in lots.values()],
-        parent_id=subject.unit_id if is_report else None,
+        parent_id=subject.unit_id if fits else None,
         child_ids=others,
+        looks_back=isinstance(message, ResultReport)
+        and any(s.conditions.first_article for s in subject.steps.values()),
     )
     return await see(session, question)
 
 
-def route_facts(
-    message: PermitRequest | ResultReport, subject: Subject, seen: Seen, step: StepPlan | None
-) -> RouteFacts:
-    """Say where the subject stands in its route, seen from the message's station."""
-    plan = subject.plan
-    steps = list(plan.steps.values()) if plan else []
-    mine = [h.reason for h in seen.holds if (h.unit_id or 0) == subject.unit_id or (h.lot_id or 0) == subject.lot_id]
-    return RouteFacts(
-        station=message.station,
+def progress_of(message: PermitRequest | ResultReport, subject: Subject, seen: Seen) -> Progress:
+    """Where the subject stands, seen from the step that the station is to do (or was permitted to)."""
+    progress = Progress(subject.steps, seen.steps, seen.reworks, None)
+    is_permitted = isinstance(message, ResultReport) and seen.permit_granted and seen.permit_serial == message.serial
+    permitted = (s for s in subject.steps.values() if is_permitted and s.id == seen.permit_step_id)
+    return progress.at(next(permitted, None) or choose_step(progress, seen.operations, message.operation))
+
+
+async def gather(
+    session: ReadSession,
+    message: PermitRequest | ResultReport,
+    subject: Subject,
+    seen: Seen,
+    progress: Progress,
+    parts: Mapping[Reason, Sequence[str]],
+    at: datetime,
+) -> Facts:
+    """Put together what the rules see."""
+    step = progress.step
+    wanted = step.conditions.certificate if step else None
+    gaps: Sequence[str] = ()
+    if subject.unit and step and step.conditions.is_complete:
+        upto = [o for o, other in subject.steps.items() if other.ordinal < step.ordinal]
+        gaps = await gaps_of(session, message.serial, upto)
+    state = subject.unit.state if subject.unit else subject.lot.state if subject.lot else None
+    return Facts(
+        at=at,
         serial=message.serial,
-        part=plan.part if plan else "none",
-        operations=seen.operations,
-        operation=step.operation if step else None,
-        steps={s.operation: s.predecessors for s in steps},
-        passed=frozenset(s.operation for s in steps if s.id in seen.passed_steps),
-        holds=tuple(dict.fromkeys(mine)),
+        part=subject.plan.part if subject.plan else "none",
+        state=str(state) if state else None,
+        station=StationFacts(
+            code=message.station,
+            operations=seen.operations,
+            tools=[ToolSeen(code, due, message.tool in {None, code}) for _, code, due in seen.tools],
+            checks=seen.checks,
+            due_h=seen.due_h,
+            open_article=seen.open_article,
+        ),
+        progress=progress,
+        holds=_holds(subject, seen),
         order=seen.order,
         order_state=seen.order_state,
+        asked=Asked(
+            operators=message.people,
+            certificates={person: until for (person, name), until in seen.certificates.items() if name == wanted},
+            program=message.program_revision,
+            recipe_digest=message.recipe_digest,
+        ),
+        parts=parts,
+        gaps=gaps,
     )
+
+
+def _holds(subject: Subject, seen: Seen) -> list[HoldSeen]:
+    """The holds that concern the subject itself, not what is to be fitted into it."""
+    order_id = subject.unit.order_id if subject.unit else None
+    mine = [
+        hold
+        for hold in seen.holds
+        if (hold.order_id is not None and hold.order_id == order_id)
+        or (hold.unit_id is not None and hold.unit_id == subject.unit_id)
+        or (hold.lot_id is not None and hold.lot_id == subject.lot_id)
+    ]
+    return [HoldSeen(hold.reason, frozenset(hold.stops), hold.at_operation) for hold in mine]

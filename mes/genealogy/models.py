@@ -11,7 +11,8 @@ from mes.table import Key, Quantity, Table
 class Installation(Table):
     """A unit fitted at a position of its parent, or a quantity of a lot used up in it.
 
-    A fitted unit's lot is copied here (it never changes), so that a lot leads to its parents without its cells.
+    `part_id` is the part the bill of material names for the position; an alternate's own part is its unit's.
+    A fitted unit's lot is copied here, so that a lot leads to its parents without its cells.
     Narrow and without foreign keys on purpose: it is the hottest table, and units are never deleted; `mes check`
     looks for orphans.
     """
@@ -22,6 +23,7 @@ class Installation(Table):
         CheckConstraint("(child_id IS NULL) = (position IS NULL)", name="position"),
         CheckConstraint("child_id <> parent_id", name="itself"),
         CheckConstraint("(removed_at IS NULL) = (removed_cycle_id IS NULL)", name="closed"),
+        CheckConstraint("removed_at >= installed_at", name="in_order"),
         # law 1: a unit is in one place; law 2: a position holds one unit
         Index("uq_installation_law1_child", "child_id", unique=True, postgresql_where="removed_at IS NULL"),
         Index(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, text
 from sqlalchemy import DateTime as Timestamp
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import ReadSession
 from mes.statement import Prepared
@@ -39,6 +40,7 @@ class Edge:
     quantity: float
     installed_at: datetime
     removed_at: datetime | None
+    slot: str  # the part that the bill of material names for the place
 
 
 # Level by level, distinct parents first: from a lot's edges to the units they are in, then up. The quantity of the
@@ -46,9 +48,14 @@ class Edge:
 _CONTAINING = Prepared(
     text(
         """
-        WITH RECURSIVE first AS (
-            SELECT parent_id AS id, sum(quantity) AS quantity FROM installation
-            WHERE (lot_id = :lot_id OR child_id = :unit_id) AND removed_at IS NULL GROUP BY parent_id),
+        WITH RECURSIVE edges AS (
+            SELECT id, parent_id, quantity FROM installation
+            WHERE (lot_id = ANY(:lots) OR child_id = ANY(:units)) AND removed_at IS NULL
+            UNION  -- units that a report named before their lot was received
+            SELECT i.id, i.parent_id, i.quantity FROM unit u JOIN lot l ON l.id = u.lot_id
+            JOIN installation i ON i.child_id = u.id AND i.lot_id IS NULL AND i.removed_at IS NULL
+            WHERE u.lot_id = ANY(:lots) AND u.created_at < l.received_at),
+        first AS (SELECT parent_id AS id, sum(quantity) AS quantity FROM edges GROUP BY parent_id),
         above AS (
             SELECT id, quantity, id AS origin FROM first
             UNION SELECT i.parent_id, a.quantity, a.origin FROM installation i JOIN above a ON i.child_id = a.id
@@ -58,7 +65,17 @@ _CONTAINING = Prepared(
                NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL) AS is_root
         FROM summed s JOIN unit u ON u.id = s.id JOIN part p ON p.id = u.part_id ORDER BY u.id
         """
-    ).bindparams(bindparam("lot_id", type_=BigInteger), bindparam("unit_id", type_=BigInteger))
+    ).bindparams(bindparam("lots", type_=ARRAY(BigInteger)), bindparam("units", type_=ARRAY(BigInteger)))
+)
+_ABOVE = Prepared(
+    text(
+        """
+        WITH RECURSIVE above AS (
+            SELECT parent_id AS id FROM installation WHERE child_id = :unit_id AND removed_at IS NULL
+            UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id WHERE i.removed_at IS NULL)
+        SELECT id FROM above ORDER BY id
+        """
+    ).bindparams(bindparam("unit_id", type_=BigInteger))
 )
 _CONTENT = Prepared(
     text(
@@ -71,9 +88,10 @@ _CONTENT = Prepared(
             SELECT i.*, n.depth + 1 FROM installation i JOIN inside n ON i.parent_id = n.child_id
             WHERE i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of) AND n.depth < 20)
         SELECT n.parent_id, n.child_id, n.depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
-               l.supplier_lot, n.position, n.quantity, n.installed_at, n.removed_at
-        FROM inside n JOIN part p ON p.id = n.part_id
-        LEFT JOIN unit u ON u.id = n.child_id LEFT JOIN lot l ON l.id = n.lot_id
+               l.supplier_lot, n.position, n.quantity, n.installed_at, n.removed_at, s.number AS slot
+        FROM inside n JOIN part s ON s.id = n.part_id
+        LEFT JOIN unit u ON u.id = n.child_id LEFT JOIN lot l ON l.id = coalesce(n.lot_id, u.lot_id)
+        JOIN part p ON p.id = coalesce(u.part_id, l.part_id)
         ORDER BY n.depth, n.parent_id, p.number, n.position, n.id
         """
     ).bindparams(bindparam("unit_id", type_=BigInteger), bindparam("as_of", type_=Timestamp(timezone=True)))
@@ -82,7 +100,7 @@ _PLACES = Prepared(
     text(
         """
         SELECT i.parent_id, i.child_id, 0 AS depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
-               l.supplier_lot, i.position, i.quantity, i.installed_at, i.removed_at
+               l.supplier_lot, i.position, i.quantity, i.installed_at, i.removed_at, p.number AS slot
         FROM installation i JOIN part p ON p.id = i.part_id JOIN unit u ON u.id = i.parent_id
         LEFT JOIN lot l ON l.id = i.lot_id
         WHERE i.child_id = :unit_id ORDER BY i.installed_at, i.id
@@ -91,9 +109,14 @@ _PLACES = Prepared(
 )
 
 
-async def containing(session: ReadSession, *, lot_id: int | None = None, unit_id: int | None = None) -> list[Suspect]:
-    """Every unit that contains anything of a lot, or a unit, at this moment: modules and packs, by id."""
-    rows = await session.run(_CONTAINING, lot_id=lot_id, unit_id=unit_id)
+async def above(session: ReadSession, unit_id: int) -> list[int]:
+    """The units that a unit is in at this moment, all the way up."""
+    return [row["id"] for row in await session.run(_ABOVE, unit_id=unit_id)]
+
+
+async def containing(session: ReadSession, *, lots: Sequence[int] = (), units: Sequence[int] = ()) -> list[Suspect]:
+    """Every unit that contains anything of these lots or units at this moment: modules and packs, by id."""
+    rows = await session.run(_CONTAINING, lots=list(lots), units=list(units))
     return [Suspect(*row) for row in rows]
 
 

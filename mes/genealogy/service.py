@@ -46,7 +46,7 @@ _REMOVE = Prepared(
     text(
         """
         WITH drawn AS MATERIALIZED (SELECT nextval('cycle_id_seq') AS id)
-        UPDATE installation SET removed_at = :at, removed_cycle_id = drawn.id FROM drawn
+        UPDATE installation SET removed_at = greatest(:at, installed_at), removed_cycle_id = drawn.id FROM drawn
         WHERE parent_id = :parent_id AND child_id = ANY(:child_ids) AND removed_at IS NULL
         RETURNING drawn.id AS cycle_id
         """

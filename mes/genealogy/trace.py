@@ -1,8 +1,8 @@
 """Puts a trace together: the tree with its gaps, and the packs of a lot."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, bindparam, select, text
 
@@ -16,6 +16,7 @@ from mes.products.queries import get_plan
 from mes.statement import Prepared
 from mes.units.queries import UnitRow, get_unit
 
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LOOSE = Prepared(
     text(
         """
@@ -29,11 +30,19 @@ _REVISIONS = Prepared(
 )
 
 
-async def trace(session: ReadSession, serial: str, as_of: datetime | None = None) -> Trace:
-    """What is inside a unit, now or at a moment, and where it is itself."""
+async def trace(
+    session: ReadSession,
+    serial: str,
+    as_of: datetime | None = None,
+    operations: Collection[str] | None = None,
+) -> Trace:
+    """What is inside a unit, now or at a moment, and where it is itself.
+
+    `operations`: those that were to fit something by now; what others fit is no gap of the unit yet.
+    """
     unit = await get_unit(session, serial)
-    moment = as_of or clock.now()
-    edges = await content(session, unit.id, moment)
+    # now is what the record has, not what the clock says: a clock may have been set back
+    edges = await content(session, unit.id, as_of or FOREVER)
     part = (await session.execute(select(Part.number).where(Part.id == unit.part_id))).scalar_one()
     revisions = {unit.id: unit.revision_id} if unit.revision_id else {}
     made = await session.run(_REVISIONS, ids=[edge.child_id for edge in edges if edge.child_id is not None])
@@ -41,12 +50,31 @@ async def trace(session: ReadSession, serial: str, as_of: datetime | None = None
     by_parent: defaultdict[int, list[Edge]] = defaultdict(list)
     for edge in edges:
         by_parent[edge.parent_id].append(edge)
-    gaps = {id_: await _gaps(session, revision, by_parent[id_]) for id_, revision in revisions.items()}
+    gaps = {id_: await _gaps(session, revision, by_parent[id_], None) for id_, revision in revisions.items()}
+    if operations is not None and unit.revision_id is not None:
+        gaps[unit.id] = await _gaps(session, unit.revision_id, by_parent[unit.id], operations)
     tree = TreeNode(
-        part=part, serial=serial, state=unit.state, gaps=gaps.get(unit.id, []), inside=_inside(unit.id, by_parent, gaps)
+        part=part,
+        serial=serial,
+        state=unit.state if as_of is None else None,  # what the state was then, its history tells
+        gaps=gaps.get(unit.id, []),
+        inside=_inside(unit.id, by_parent, gaps),
     )
     lots = sorted({edge.lot for edge in edges if edge.lot is not None})
-    return Trace(serial=serial, as_of=moment, tree=tree, places=await _places(session, unit), lots=lots)
+    return Trace(serial=serial, as_of=as_of or clock.now(), tree=tree, places=await _places(session, unit), lots=lots)
+
+
+async def gaps_of(session: ReadSession, serial: str, operations: Collection[str]) -> list[str]:
+    """Name every gap of a unit's record and of what is in it: empty positions, parts and lots not known."""
+    tree = (await trace(session, serial, operations=operations)).tree
+    return list(_all_gaps(tree))
+
+
+def _all_gaps(node: TreeNode) -> Iterator[str]:
+    for gap in node.gaps:
+        yield f"{node.serial or node.part}: {gap}"
+    for inner in node.inside:
+        yield from _all_gaps(inner)
 
 
 def _inside(parent_id: int, by_parent: defaultdict[int, list[Edge]], gaps: dict[int, list[str]]) -> list[TreeNode]:
@@ -72,15 +100,19 @@ def _unknown_origin(edge: Edge) -> list[str]:
     return [] if edge.lot is not None else ["its lot is not known"]
 
 
-async def _gaps(session: ReadSession, revision_id: int, edges: Sequence[Edge]) -> list[str]:
+async def _gaps(
+    session: ReadSession, revision_id: int, edges: Sequence[Edge], operations: Collection[str] | None
+) -> list[str]:
     """Name what the bill of material of its revision asks for and the record doesn't have."""
     positions: defaultdict[str, set[int | None]] = defaultdict(set)
     quantities: defaultdict[str, float] = defaultdict(float)
     for edge in edges:
-        positions[edge.part].add(edge.position)
-        quantities[edge.part] += float(edge.quantity)
+        positions[edge.slot].add(edge.position)
+        quantities[edge.slot] += float(edge.quantity)
     gaps = []
     for item in (await get_plan(session, revision_id)).bom:
+        if operations is not None and item.operation not in operations:
+            continue
         if item.trace == "serial":
             empty = [p for p in range(1, int(item.quantity) + 1) if p not in positions[item.part]]
             if empty:
@@ -107,7 +139,7 @@ async def _places(session: ReadSession, unit: UnitRow) -> list[Place]:
 async def where_used(session: ReadSession, number: str) -> WhereUsed:
     """Which packs contain anything of a lot, how much of it, and how many of its units are still loose."""
     lot = await get_lot(session, number)
-    found = await containing(session, lot_id=lot.id)
+    found = await containing(session, lots=[lot.id])
     users = [(s, LotUser(serial=s.serial, part=s.part, state=s.state, quantity=float(s.quantity))) for s in found]
     loose = await session.run(_LOOSE, lot_id=lot.id)
     return WhereUsed(

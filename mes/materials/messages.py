@@ -47,7 +47,14 @@ class LotReceipt(Message):
     supplier_lot: Name
     country: Annotated[Country, Field(description="Country of origin, ISO 3166-1 alpha-2.")]
     expires_on: Day | None = None
+    date_code: Annotated[Name | None, Field(description="The supplier's date code of the lot.")] = None
     documents: Annotated[list[Document], Field(max_length=20)] = []
+
+
+class LotOpening(Message):
+    """A lot is opened or mixed: from now on its pot life runs."""
+
+    lot: Serial
 
 
 class LotAnswer(Message):
@@ -63,3 +70,7 @@ class LotAnswer(Message):
     left: float
     received_at: Moment
     units: int
+    expires_on: Day | None
+    date_code: str | None
+    opened_at: Moment | None
+    location: str | None

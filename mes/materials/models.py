@@ -22,6 +22,7 @@ class Lot(Table):
         CheckConstraint("country ~ '^[A-Z]{2}$'", name="country"),
         Index("ix_lot_part_id", "part_id"),
         Index("ix_lot_supplier_lot", "supplier_lot"),
+        Index("ix_lot_date_code", "date_code", postgresql_where="date_code IS NOT NULL"),
     )
 
     id: Mapped[Key]
@@ -36,6 +37,9 @@ class Lot(Table):
     country: Mapped[str]
     received_at: Mapped[datetime]
     expires_on: Mapped[date | None]
+    date_code: Mapped[str | None]
+    opened_at: Mapped[datetime | None]
+    location: Mapped[str | None]
 
 
 class LotDocument(Table):

@@ -46,7 +46,8 @@ _DESCRIBE = Prepared(
     text(
         """
         SELECT l.number, p.number AS part, l.state, l.supplier, l.supplier_lot, l.country, l.quantity,
-               l.quantity_left, l.received_at, (SELECT count(*) FROM unit u WHERE u.lot_id = l.id) AS units
+               l.quantity_left, l.received_at, l.expires_on, l.date_code, l.opened_at, l.location,
+               (SELECT count(*) FROM unit u WHERE u.lot_id = l.id) AS units
         FROM lot l JOIN part p ON p.id = l.part_id WHERE l.number = :number
         """
     ).bindparams(bindparam("number", type_=Text))
@@ -70,4 +71,8 @@ async def describe_lot(session: ReadSession, number: str) -> LotAnswer:
         left=float(row["quantity_left"]),
         received_at=row["received_at"],
         units=row["units"],
+        expires_on=row["expires_on"],
+        date_code=row["date_code"],
+        opened_at=row["opened_at"],
+        location=row["location"],
     )

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Numeric, Text, bindparam, insert, select, text
+from sqlalchemy import BigInteger, Numeric, Text, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import Session
 from mes.errors import Conflict
-from mes.materials.messages import LotReceipt
+from mes.materials.messages import LotAnswer, LotOpening, LotReceipt
 from mes.materials.models import Lot, LotDocument
-from mes.materials.queries import LotRow
+from mes.materials.queries import LotRow, describe_lot, lock_lot_whole
 from mes.materials.rules import NEXT, Event, State
 from mes.products.queries import get_part, newest_revision
 from mes.statement import Clause, Prepared
@@ -43,6 +43,33 @@ _MOVE = Prepared(
 )
 
 
+_PLACE = Prepared(
+    text("UPDATE lot SET location = :location WHERE id = :id").bindparams(
+        bindparam("location", type_=Text), bindparam("id", type_=BigInteger)
+    )
+)
+
+
+class OpenedBefore(Conflict):
+    """Lot {lot} was opened at {opened_at}: its pot life runs since then. Give a new mix a lot of its own."""
+
+
+async def open_lot(session: Session, message: LotOpening) -> LotAnswer:
+    """Note that a lot is opened or mixed: from now on its pot life runs."""
+    lot = await lock_lot_whole(session, message.lot)
+    session.take_moment()
+    opened = update(Lot).where(Lot.id == lot.id, Lot.opened_at.is_(None)).values(opened_at=session.at)
+    if not (await session.execute(opened)).rowcount:
+        raise OpenedBefore(lot=message.lot, opened_at=(await describe_lot(session, message.lot)).opened_at)
+    session.tell("lot", lot=message.lot, opened=True)
+    return await describe_lot(session, message.lot)
+
+
+async def place(session: Session, lot_id: int, location: str) -> None:
+    """Note where a locked lot is kept."""
+    await session.run(_PLACE, id=lot_id, location=location)
+
+
 async def receive_lot(session: Session, message: LotReceipt) -> int:
     """Receive a lot of a lot-traced part; its id. Quarantined until its part's route, if there is one, has passed."""
     part = await get_part(session, message.part)
@@ -69,6 +96,7 @@ async def add_lot(session: Session, message: LotReceipt, part_id: int) -> int:
         "country": message.country,
         "received_at": session.at,
         "expires_on": message.expires_on,
+        "date_code": message.date_code,
     }
     lot_id: int = (await session.execute(insert(Lot).values(values).returning(Lot.id))).scalar_one()
     if message.documents:

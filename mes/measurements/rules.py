@@ -1,6 +1,6 @@
 """Judges reported values against a step's characteristics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,14 +28,22 @@ class Judged:
     failures: list[OutOfLimits]
 
 
-def judge(step: StepPlan, values: Mapping[str, Sequence[Reported]]) -> Judged:
-    """Lay the values out as the step's set says and judge each. A value that is missing fails."""
+def judge(
+    step: StepPlan, values: Mapping[str, Sequence[Reported]], drawn: Mapping[str, Collection[int]] = {}
+) -> Judged:
+    """Lay the values out as the step's set says and judge each. A value or curve that is missing fails.
+
+    `drawn`: the ordinals of the curves that came, by characteristic.
+    """
     numbers: list[float | None] = [None] * step.number_count
     texts: list[str | None] = [None] * step.text_count
     failed: list[int] = []
     failures: list[OutOfLimits] = []
     for characteristic in step.characteristics:
         if characteristic.kind == "curve":
+            came = drawn.get(characteristic.name, ())
+            missing = [n for n in range(1, characteristic.count + 1) if n not in came]
+            failures += [OutOfLimits(characteristic, n, None) for n in missing]
             continue
         reported = values.get(characteristic.name, ())
         is_text = characteristic.kind == "text"
@@ -70,6 +78,8 @@ def expectation(characteristic: CharacteristicPlan) -> str:
     lower, upper, unit = characteristic.lower, characteristic.upper, characteristic.unit
     if characteristic.kind == "text":
         return f"'{characteristic.expected}'" if characteristic.expected is not None else "a text"
+    if characteristic.kind == "curve":
+        return "a curve"
     if characteristic.kind == "boolean":
         return "a boolean" if lower is None else ("true" if lower == 1 else "false")
     if lower is None and upper is None:
@@ -100,6 +110,21 @@ def misunderstandings(step: StepPlan, values: Mapping[str, Sequence[Reported]]) 
             for i, v in enumerate(reported)
             if v.__class__ not in kinds
         ]
+    return errors
+
+
+def misunderstood_curves(step: StepPlan, curves: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """List the curves (characteristic, ordinal) that the step doesn't have, or that came twice."""
+    counts = {c.name: c.count for c in step.characteristics if c.kind == "curve"}
+    errors: list[dict[str, Any]] = []
+    for n, (name, ordinal) in enumerate(curves):
+        at = f"curves.{n + 1}"
+        if name not in counts:
+            errors.append({"at": at, "read": name, "expected": f"one of {', '.join(counts) or 'none'}"})
+        elif ordinal > counts[name]:
+            errors.append({"at": at, "read": f"{name} {ordinal}", "expected": f"at most {counts[name]} of them"})
+        elif (name, ordinal) in curves[:n]:
+            errors.append({"at": at, "read": f"{name} {ordinal} again", "expected": "each curve once"})
     return errors
 
 

@@ -40,6 +40,15 @@ _COUNT_FINISHED = Prepared(
         """
     ).bindparams(bindparam("order_id", type_=BigInteger), bindparam("part_id", type_=BigInteger))
 )
+_COUNT_UNFINISHED = Prepared(
+    text(
+        """
+        UPDATE work_order SET finished = finished - 1,
+               state = CASE WHEN state = 'completed' THEN 'started' ELSE state END
+        WHERE id = :order_id AND part_id = :part_id
+        """
+    ).bindparams(bindparam("order_id", type_=BigInteger), bindparam("part_id", type_=BigInteger))
+)
 _START = Prepared(
     text("UPDATE work_order SET state = 'started' WHERE id = :order_id AND state = 'released'").bindparams(
         bindparam("order_id", type_=BigInteger)
@@ -118,6 +127,11 @@ async def issue_serials(session: Session, pattern: str, count: int) -> list[str]
 async def start(session: Session, order_id: int) -> None:
     """Note that work on a released order has begun."""
     await session.run(_START, order_id=order_id)
+
+
+async def count_unfinished(session: Session, order_id: int, part_id: int) -> None:
+    """Take back a finished unit of the order's own part: it is reworked or scrapped. A complete order is open again."""
+    await session.run(_COUNT_UNFINISHED, order_id=order_id, part_id=part_id)
 
 
 async def count_finished(session: Session, order_id: int, part_id: int) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from mes.actor import Role
-from mes.message import Message, Moment, Name
+from mes.message import Message, Moment, Name, Reason
 
 
 class KeyRequest(Message):
@@ -45,6 +45,33 @@ class KeyListed(Message):
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
+
+
+class CertificateRequest(Message):
+    """Certify a person for what a step asks, until a moment."""
+
+    person: Annotated[Name, Field(description="As stations name the operator.")]
+    certificate: Name
+    expires_at: Moment
+
+
+class CertificateWithdrawal(Message):
+    """Withdraw a person's certificate."""
+
+    person: Name
+    certificate: Name
+    reason: Reason
+
+
+class CertificateAnswer(Message):
+    """A certificate as recorded."""
+
+    person: str
+    certificate: str
+    granted_at: Moment
+    granted_by: str
+    expires_at: Moment
+    withdrawn_at: Moment | None
 
 
 class Revoked(Message):

@@ -1,8 +1,8 @@
-"""Keys: stored hashed, bound to a role. A log-in is a key that ends by itself."""
+"""Keys, stored hashed and bound to a role (a log-in is a key that ends by itself); what people are certified for."""
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mes.table import Key, Table
@@ -24,3 +24,23 @@ class AccessKey(Table):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class Certificate(Table):
+    """What a person is certified for, by whom and until when. Closed when it is withdrawn."""
+
+    __tablename__ = "certificate"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(withdrawn_at, withdrawn_by, withdraw_reason) IN (0, 3)", name="withdrawn"),
+        Index("ix_certificate_person", "person", postgresql_where="withdrawn_at IS NULL"),
+    )
+
+    id: Mapped[Key]
+    person: Mapped[str]
+    name: Mapped[str]
+    granted_at: Mapped[datetime]
+    granted_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[str | None]
+    withdraw_reason: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""Reads of keys."""
+"""Reads of keys and certificates."""
 
 import hashlib
 
@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from mes.actor import Actor, Role
 from mes.db import ReadSession
-from mes.people.messages import KeyListed
-from mes.people.models import AccessKey
+from mes.people.messages import CertificateAnswer, KeyListed
+from mes.people.models import AccessKey, Certificate
 
 
 def hash_key(key: str) -> bytes:
@@ -24,6 +24,16 @@ async def find_actor(session: ReadSession, key_hash: bytes) -> tuple[Actor, Acce
     if row is None:
         return None
     return Actor(row.name, Role(row.role)), AccessKey(**row._mapping)
+
+
+async def certificates(session: ReadSession, person: str | None = None) -> list[CertificateAnswer]:
+    """List certificates, the newest first, of one person or of all."""
+    kept = (Certificate.person, Certificate.granted_at, Certificate.granted_by, Certificate.expires_at)
+    statement = select(*kept, Certificate.withdrawn_at, Certificate.name.label("certificate"))
+    if person is not None:
+        statement = statement.where(Certificate.person == person)
+    rows = await session.execute(statement.order_by(Certificate.id.desc()).limit(1000))
+    return [CertificateAnswer(**row) for row in rows.mappings()]
 
 
 async def list_keys(session: ReadSession) -> list[KeyListed]:

@@ -16,6 +16,7 @@ class Site(Table):
     id: Mapped[Key]
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+    timezone: Mapped[str]
 
 
 class Line(Table):
@@ -27,10 +28,14 @@ class Line(Table):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
     code: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
+    shift_starts: Mapped[list[str]]
 
 
 class Station(Table):
-    """A place where a cycle happens [ISA-95: work unit]. Its code is unique in the plant."""
+    """A place where a cycle happens [ISA-95: work unit]. Its code is unique in the plant.
+
+    `known_good_h`, `known_bad_h`, `daily_h`: within how many hours each check is due again; NULL: not asked for.
+    """
 
     __tablename__ = "station"
 
@@ -40,6 +45,9 @@ class Station(Table):
     name: Mapped[str]
     ordinal: Mapped[int]
     operations: Mapped[list[str]]
+    known_good_h: Mapped[float | None]
+    known_bad_h: Mapped[float | None]
+    daily_h: Mapped[float | None]
 
 
 class Tool(Table):

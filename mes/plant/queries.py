@@ -9,7 +9,7 @@ from sqlalchemy import Select, Text, bindparam, select, text
 
 from mes.db import ReadSession
 from mes.errors import NotFound
-from mes.plant.models import Line, Site, Station, StationLink
+from mes.plant.models import Line, Site, Station, StationLink, Tool
 from mes.statement import Prepared
 
 _FIND_STATION = Prepared(
@@ -98,6 +98,12 @@ async def stations_of_line(session: ReadSession, line: str) -> Sequence[StationR
 async def list_stations(session: ReadSession) -> Sequence[StationRow]:
     """List every station, by line and its order."""
     return await _stations(session, _STATIONS)
+
+
+async def station_tools(session: ReadSession, station_id: int) -> dict[str, int]:
+    """The ids of a station's tools, by code."""
+    rows = await session.execute(select(Tool.code, Tool.id).where(Tool.station_id == station_id))
+    return {row.code: row.id for row in rows}
 
 
 async def list_lines(session: ReadSession) -> Sequence[LineRow]:

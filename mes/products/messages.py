@@ -1,11 +1,12 @@
 """What one may say about parts and products. The descriptions are what an editor shows beside a plant's files."""
 
+from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
 from mes.message import Code, Message, Name
-from mes.products.rules import ProductPlan, digest
+from mes.products.rules import Conditions, ProductPlan, StepPlan, digest
 
 Unit = Annotated[str, StringConstraints(max_length=20, strip_whitespace=True)]
 Limit = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
@@ -13,6 +14,7 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Parameter = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=10_000)]
 SERIAL_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._:/+#-]|\{(year|week|month|day)\}){0,60}\{number:0[1-9]\}$"
+CONDITIONS = tuple(field.name for field in fields(Conditions))
 SerialPattern = Annotated[str, StringConstraints(pattern=SERIAL_PATTERN)]
 
 
@@ -44,6 +46,7 @@ class ReceivingSpec(Spec):
     acir_mohm: Annotated[NumberColumnSpec | None, Field(description="Impedance at 1 kHz, in mOhm.")] = None
     capacity_ah: Annotated[NumberColumnSpec | None, Field(description="Capacity, in Ah.")] = None
     measured_at: Annotated[ColumnSpec | None, Field(description="When the supplier measured it.")] = None
+    date_code: Annotated[ColumnSpec | None, Field(description="The supplier's date code of the piece.")] = None
 
     def columns(self) -> dict[str, NumberColumnSpec | ColumnSpec]:
         """The fields that are read, with their columns."""
@@ -69,6 +72,13 @@ class PartSpec(Spec):
             "are those of the order's release; it ends in {number:06}, a number of so many digits that never repeats."
         ),
     ] = None
+    pot_life_min: Annotated[
+        float | None,
+        Field(gt=0, le=1e7, description="Minutes an opened lot may be used: pot life, hours in an open carton ..."),
+    ] = None
+    fefo: Annotated[bool, Field(description="First expired, first out: the lot that expires first is used first.")] = (
+        False
+    )
     receiving: Annotated[
         ReceivingSpec | None, Field(description="How the supplier's file of serial numbers is read.")
     ] = None
@@ -87,6 +97,9 @@ class BomItemSpec(Spec):
         Count,
         Field(description="Equal groups the positions fall into: 112 cells as 16 groups of 7. Serial parts only."),
     ] = 1
+    alternates: Annotated[
+        list[Code], Field(max_length=20, description="Parts that may stand in its place, traced the same way.")
+    ] = []
 
 
 class RecipeSpec(Spec):
@@ -120,6 +133,17 @@ class CharacteristicSpec(Spec):
         return self.min, self.max, self.expected
 
 
+Minutes = Annotated[float | None, Field(gt=0, le=1e6)]
+
+
+class ClockSpec(Spec):
+    """A process clock: cure and rest run at least so long, pot life and clean-to-weld at most."""
+
+    after: Annotated[Code, Field(description="Operation from whose end the clock runs, to this step's start.")]
+    at_least_min: Annotated[Minutes, Field(description="Minutes that must have passed.")] = None
+    at_most_min: Annotated[Minutes, Field(description="Minutes that may have passed.")] = None
+
+
 class StepSpec(Spec):
     """A step of the route."""
 
@@ -127,12 +151,57 @@ class StepSpec(Spec):
     name: Annotated[Name, Field(description="What people call the step.")]
     after: Annotated[
         list[Code] | None,
-        Field(description="Operations that must have passed before; default: the step above, none for the first."),
+        Field(
+            description="Operations that must have passed before; default: the step above, none for the first; for an "
+            "alternative those of the step it replaces; for a rework step none."
+        ),
     ] = None
     recipe: Annotated[Code | None, Field(description="Name of one of this product's recipes.")] = None
+    reads_back: Annotated[
+        bool, Field(description="The station says with its question which recipe it holds, by digest.")
+    ] = False
+    program: Annotated[Name | None, Field(description="Revision of the program that the station must run.")] = None
+    clocks: Annotated[list[ClockSpec], Field(max_length=20, description="Minutes between steps.")] = []
+    attempts: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1_000,
+            description="How often it may fail before the review board decides; a rework: how often it is done.",
+        ),
+    ] = None
+    certificate: Annotated[Name | None, Field(description="What each person at the station must be certified for.")] = (
+        None
+    )
+    persons: Annotated[int, Field(ge=0, le=2, description="How many persons must be named: 2 above 60 V dc.")] = 0
+    first_article: Annotated[
+        bool,
+        Field(description="After shift start, tool or lot change or a stop of 4 h the first one is signed by another."),
+    ] = False
+    is_complete: Annotated[
+        bool, Field(description="Refused while the unit's record has a gap, or a finding that nobody has reviewed.")
+    ] = False
+    ships: Annotated[bool, Field(description="The unit leaves the plant here: holds that stop shipping are asked.")] = (
+        False
+    )
+    instead_of: Annotated[Code | None, Field(description="Operation that this one replaces, if it is passed.")] = None
+    rework_of: Annotated[
+        list[Code],
+        Field(max_length=50, description="Operations whose failure this step mends, before they are tried again."),
+    ] = []
+    repeats: Annotated[
+        list[Code], Field(max_length=100, description="Operations that must be done again after this rework.")
+    ] = []
+    refits: Annotated[
+        list[Code], Field(max_length=50, description="Operations whose components this rework takes out and fits.")
+    ] = []
     characteristics: Annotated[
         list[CharacteristicSpec], Field(max_length=500, description="What the step measures.")
     ] = []
+
+    def conditions(self) -> dict[str, Any]:
+        """The parameters of the rules, as they are stored: defaults left out."""
+        return self.model_dump(include=set(CONDITIONS), exclude_defaults=True)
 
 
 class ProductSpec(Spec):
@@ -149,11 +218,14 @@ class ProductSpec(Spec):
 
     def predecessors(self) -> list[list[str]]:
         """For each step the operations that must have passed before, defaults filled in."""
-        above = [[], *([step.operation] for step in self.route[:-1])]
-        return [
-            sorted(step.after) if step.after is not None else default
-            for step, default in zip(self.route, above, strict=True)
-        ]
+        found: dict[str, list[str]] = {}
+        above: list[str] = []
+        for step in self.route:
+            default = [] if step.rework_of else found.get(step.instead_of or "", above)
+            found[step.operation] = sorted(step.after) if step.after is not None else default
+            if not step.rework_of and step.instead_of is None:
+                above = [step.operation]
+        return [found[step.operation] for step in self.route]
 
     def content(self) -> dict[str, Any]:
         """Everything that makes a revision what it is. Order matters only where it means something: steps, values."""
@@ -175,13 +247,27 @@ def recipe_digest(recipe: RecipeSpec) -> str:
     return digest({"name": recipe.name, "parameters": recipe.parameters})
 
 
+def _conditions_of(step: StepPlan) -> dict[str, Any]:
+    return {
+        **{name: value for name in CONDITIONS if (value := getattr(step.conditions, name)) or value is False},
+        **{name: list(getattr(step.conditions, name)) for name in ("rework_of", "repeats", "refits")},
+        "clocks": [ClockSpec(**asdict(clock)) for clock in step.conditions.clocks],
+    }
+
+
 def spec_of(plan: ProductPlan) -> ProductSpec:
     """Say a released revision as a file would."""
     recipes = {step.recipe.name: step.recipe for step in plan.steps.values() if step.recipe}
     return ProductSpec(
         part=plan.part,
         bom=[
-            BomItemSpec(part=item.part, operation=item.operation, quantity=item.quantity, groups=item.groups)
+            BomItemSpec(
+                part=item.part,
+                operation=item.operation,
+                quantity=item.quantity,
+                groups=item.groups,
+                alternates=list(item.alternates),
+            )
             for item in plan.bom
         ],
         recipes=[RecipeSpec(name=recipe.name, parameters=recipe.parameters) for recipe in recipes.values()],
@@ -191,6 +277,7 @@ def spec_of(plan: ProductPlan) -> ProductSpec:
                 name=step.name,
                 after=list(step.predecessors),
                 recipe=step.recipe.name if step.recipe else None,
+                **_conditions_of(step),
                 characteristics=[
                     CharacteristicSpec(
                         name=c.name,

@@ -24,6 +24,8 @@ class Part(Table):
     trace: Mapped[str]
     unit_of_measure: Mapped[str]
     serial_pattern: Mapped[str | None]
+    pot_life_min: Mapped[float | None]
+    fefo: Mapped[bool]
 
 
 class ReceivingColumn(Table):
@@ -32,7 +34,8 @@ class ReceivingColumn(Table):
     __tablename__ = "receiving_column"
     __table_args__ = (
         CheckConstraint(
-            "field IN ('serial', 'carton', 'ocv_v', 'acir_mohm', 'capacity_ah', 'measured_at')", name="field"
+            "field IN ('serial', 'carton', 'ocv_v', 'acir_mohm', 'capacity_ah', 'measured_at', 'date_code')",
+            name="field",
         ),
     )
 
@@ -75,6 +78,7 @@ class BomItem(Table):
     operation: Mapped[str]
     quantity: Mapped[Quantity]
     groups: Mapped[int]
+    alternates: Mapped[list[str]]
 
 
 class Recipe(Table):
@@ -89,7 +93,10 @@ class Recipe(Table):
 
 
 class Step(Table):
-    """A step of a route [ISA-95: operations segment], and with it the frozen set of its characteristics."""
+    """A step of a route [ISA-95: operations segment], and with it the frozen set of its characteristics.
+
+    `conditions`: the parameters of the rules that apply to it, as the plant's file gives them.
+    """
 
     __tablename__ = "step"
     __table_args__ = (UniqueConstraint("revision_id", "operation"),)
@@ -101,6 +108,7 @@ class Step(Table):
     name: Mapped[str]
     predecessors: Mapped[list[str]]
     recipe_id: Mapped[int | None] = mapped_column(ForeignKey("recipe.id"))
+    conditions: Mapped[dict[str, Any]]
 
 
 class Characteristic(Table):

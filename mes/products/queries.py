@@ -9,20 +9,16 @@ from sqlalchemy import BigInteger, Double, bindparam, cast, select, text
 from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.products.models import BomItem, Characteristic, Part, ProductRevision, ReceivingColumn, Recipe, Step
-from mes.products.rules import BomItemPlan, CharacteristicPlan, ProductPlan, RecipePlan, StepPlan, find_step, offsets
+from mes.products.rules import (
+    BomItemPlan,
+    CharacteristicPlan,
+    Conditions,
+    ProductPlan,
+    RecipePlan,
+    StepPlan,
+    offsets,
+)
 from mes.statement import Prepared
-
-__all__ = [
-    "PartRow",
-    "ReceivingColumnRow",
-    "find_part",
-    "find_step",
-    "get_part",
-    "get_plan",
-    "made_parts",
-    "newest_revision",
-    "receiving_columns",
-]
 
 _MADE = Prepared(
     text(
@@ -100,12 +96,19 @@ async def _read_bom(session: ReadSession, revision_id: int) -> tuple[BomItemPlan
             BomItem.operation,
             cast(BomItem.quantity, Double).label("quantity"),
             BomItem.groups,
+            BomItem.alternates,
         )
         .join(Part, Part.id == BomItem.part_id)
         .where(BomItem.revision_id == revision_id)
         .order_by(BomItem.id)
     )
-    return tuple(BomItemPlan(**row) for row in (await session.execute(statement)).mappings())
+    rows = [dict(row) for row in (await session.execute(statement)).mappings()]
+    numbers = {number for row in rows for number in row["alternates"]}
+    ids: dict[str, int] = {}
+    if numbers:
+        found = await session.execute(select(Part.number, Part.id).where(Part.number.in_(numbers)))
+        ids = {row.number: row.id for row in found}
+    return tuple(BomItemPlan(**row | {"alternates": {n: ids[n] for n in row["alternates"]}}) for row in rows)
 
 
 async def _read_steps(session: ReadSession, revision_id: int, bom: Iterable[BomItemPlan]) -> dict[str, StepPlan]:
@@ -119,6 +122,7 @@ async def _read_steps(session: ReadSession, revision_id: int, bom: Iterable[BomI
             Recipe.name.label("recipe"),
             Recipe.digest,
             Recipe.parameters,
+            Step.conditions,
         )
         .join(Recipe, Recipe.id == Step.recipe_id, isouter=True)
         .where(Step.revision_id == revision_id)
@@ -130,6 +134,8 @@ async def _read_steps(session: ReadSession, revision_id: int, bom: Iterable[BomI
     for row in rows:
         measured = tuple(characteristics[row.id])
         _, number_count, text_count = offsets((c.kind, c.count) for c in measured)
+        conditions = Conditions.from_stored(row.conditions)
+        fits_at = {row.operation, *conditions.refits}
         steps[row.operation] = StepPlan(
             id=row.id,
             operation=row.operation,
@@ -140,7 +146,8 @@ async def _read_steps(session: ReadSession, revision_id: int, bom: Iterable[BomI
             characteristics=measured,
             number_count=number_count,
             text_count=text_count,
-            components=tuple(item for item in bom if item.operation == row.operation),
+            components=tuple(item for item in bom if item.operation in fits_at),
+            conditions=conditions,
         )
     return steps
 

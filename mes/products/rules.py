@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -35,8 +35,50 @@ class RecipePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """Minutes that must, or may, pass between the end of `after` and the start of the step that has the clock."""
+
+    after: str
+    at_least_min: float | None = None
+    at_most_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a step asks for beyond its predecessors: the parameters of the rules, as the plant's file gives them.
+
+    Rework: a step with `rework_of` is open only after one of these has failed, and must pass before that is tried
+    again; its pass voids the passes of `repeats`; it may take out and fit what the operations in `refits` fit.
+    """
+
+    clocks: tuple[Clock, ...] = ()
+    attempts: int | None = None
+    certificate: str | None = None
+    persons: int = 0
+    first_article: bool = False
+    is_complete: bool = False
+    ships: bool = False
+    program: str | None = None
+    reads_back: bool = False
+    instead_of: str | None = None
+    rework_of: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()
+    refits: tuple[str, ...] = ()
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> "Conditions":
+        """Read what `stored` keeps of a step."""
+        clocks = tuple(Clock(**clock) for clock in stored.get("clocks", ()))
+        lists = {name: tuple(stored.get(name, ())) for name in ("rework_of", "repeats", "refits")}
+        return cls(**{**stored, **lists, "clocks": clocks})
+
+
+@dataclass(frozen=True, slots=True)
 class BomItemPlan:
-    """A component of a revision, fitted at one operation; serial-traced ones at positions 1..quantity."""
+    """A component of a revision, fitted at one operation; serial-traced ones at positions 1..quantity.
+
+    `alternates`: ids of the parts that may stand in its place, by number.
+    """
 
     part_id: int
     part: str
@@ -45,6 +87,7 @@ class BomItemPlan:
     operation: str
     quantity: float
     groups: int
+    alternates: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +103,13 @@ class StepPlan:
     characteristics: tuple[CharacteristicPlan, ...]
     number_count: int
     text_count: int
-    components: tuple[BomItemPlan, ...]
+    components: tuple[BomItemPlan, ...]  # a rework step has those of the operations it refits
+    conditions: Conditions = Conditions()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether every unit must pass it: no rework, and no alternative to another step."""
+        return not self.conditions.rework_of and self.conditions.instead_of is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +123,6 @@ class ProductPlan:
     digest: str
     steps: dict[str, StepPlan]
     bom: tuple[BomItemPlan, ...]
-
-
-def find_step(plan: ProductPlan, operations: Collection[str]) -> StepPlan | None:
-    """Find the first step of the route that one of a station's operations does."""
-    return next((step for operation, step in plan.steps.items() if operation in operations), None)
 
 
 def offsets(kinds: Iterable[tuple[str, int]]) -> tuple[list[int], int, int]:

@@ -15,11 +15,13 @@ from mes.statement import Prepared
 _PARTS = Prepared(
     text(
         """
-        INSERT INTO part (number, name, trace, unit_of_measure, serial_pattern)
-        SELECT number, name, trace, unit, serial_pattern FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-               AS r (number text, name text, trace text, unit text, serial_pattern text)
+        INSERT INTO part (number, name, trace, unit_of_measure, serial_pattern, pot_life_min, fefo)
+        SELECT number, name, trace, unit, serial_pattern, pot_life_min, fefo
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (number text, name text, trace text, unit text,
+             serial_pattern text, pot_life_min float8, fefo boolean)
         ON CONFLICT (number) DO UPDATE SET name = EXCLUDED.name, trace = EXCLUDED.trace,
-               unit_of_measure = EXCLUDED.unit_of_measure, serial_pattern = EXCLUDED.serial_pattern
+               unit_of_measure = EXCLUDED.unit_of_measure, serial_pattern = EXCLUDED.serial_pattern,
+               pot_life_min = EXCLUDED.pot_life_min, fefo = EXCLUDED.fefo
         """
     )
 )
@@ -49,11 +51,11 @@ _REVISIONS = Prepared(
 _BOM = Prepared(
     text(
         """
-        INSERT INTO bom_item (revision_id, part_id, operation, quantity, groups)
-        SELECT r.revision_id, p.id, r.operation, r.quantity, r.groups
+        INSERT INTO bom_item (revision_id, part_id, operation, quantity, groups, alternates)
+        SELECT r.revision_id, p.id, r.operation, r.quantity, r.groups, r.alternates
         FROM ROWS FROM (jsonb_to_recordset(CAST(:rows AS jsonb))
-             AS (revision_id bigint, part text, operation text, quantity numeric, groups bigint))
-             WITH ORDINALITY AS r (revision_id, part, operation, quantity, groups, n)
+             AS (revision_id bigint, part text, operation text, quantity numeric, groups bigint, alternates text[]))
+             WITH ORDINALITY AS r (revision_id, part, operation, quantity, groups, alternates, n)
         JOIN part p ON p.number = r.part ORDER BY r.n
         """
     )
@@ -71,10 +73,11 @@ _RECIPES = Prepared(
 _STEPS = Prepared(
     text(
         """
-        INSERT INTO step (revision_id, operation, ordinal, name, predecessors, recipe_id)
-        SELECT r.revision_id, r.operation, r.ordinal, r.name, r.predecessors, recipe.id
+        INSERT INTO step (revision_id, operation, ordinal, name, predecessors, recipe_id, conditions)
+        SELECT r.revision_id, r.operation, r.ordinal, r.name, r.predecessors, recipe.id, r.conditions
         FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-             AS r (revision_id bigint, operation text, ordinal bigint, name text, predecessors text[], recipe text)
+             AS r (revision_id bigint, operation text, ordinal bigint, name text, predecessors text[], recipe text,
+                   conditions jsonb)
         LEFT JOIN recipe ON recipe.digest = r.recipe ORDER BY r.revision_id, r.ordinal
         """
     )
@@ -150,6 +153,7 @@ def _step_rows(revision_id: int, spec: ProductSpec) -> list[dict[str, Any]]:
             "name": step.name,
             "predecessors": predecessors,
             "recipe": recipes[step.recipe] if step.recipe else None,
+            "conditions": step.conditions(),
         }
         for ordinal, (step, predecessors) in enumerate(zip(spec.route, spec.predecessors(), strict=True), 1)
     ]

@@ -1,8 +1,9 @@
-"""Holds, and the containments that set them."""
+"""Holds, the containments that set them, who signed for their release, and what was decided about units."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mes.table import Key, Table
@@ -12,37 +13,91 @@ class Containment(Table):
     """A question ("which units contain this?") and the act of holding all that it found."""
 
     __tablename__ = "containment"
-    __table_args__ = (CheckConstraint("num_nonnulls(lot_id, unit_id) = 1", name="subject"),)
 
     id: Mapped[Key]
-    lot_id: Mapped[int | None] = mapped_column(ForeignKey("lot.id"))
-    unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
+    question: Mapped[dict[str, Any]]
     reason: Mapped[str]
     opened_at: Mapped[datetime]
     opened_by: Mapped[str]
 
 
 class Hold(Table):
-    """A hold on one unit or one lot: opened, and closed once; never altered otherwise."""
+    """A hold on one unit, lot or order: opened, and closed once; never altered otherwise.
+
+    `stops` says what it keeps from happening: move (to another place), consume (work, fitting, using up), ship.
+    `at_operation`: an intercept; work is stopped only from this operation on. `release_roles`: each must sign.
+    """
 
     __tablename__ = "hold"
     __table_args__ = (
-        CheckConstraint("num_nonnulls(lot_id, unit_id) = 1", name="subject"),
+        CheckConstraint("num_nonnulls(lot_id, unit_id, order_id) = 1", name="subject"),
         CheckConstraint("num_nonnulls(released_at, released_by, release_reason) IN (0, 3)", name="released"),
+        CheckConstraint("cardinality(stops) > 0 AND stops <@ ARRAY['move', 'consume', 'ship']", name="stops"),
+        CheckConstraint("cardinality(release_roles) > 0", name="release_roles"),
         Index("ix_hold_unit_id", "unit_id", postgresql_where="released_at IS NULL"),
         Index("ix_hold_lot_id", "lot_id", postgresql_where="released_at IS NULL"),
+        Index("ix_hold_order_id", "order_id", postgresql_where="released_at IS NULL"),
         Index("ix_hold_containment_id", "containment_id"),
     )
 
     id: Mapped[Key]
     unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
     lot_id: Mapped[int | None] = mapped_column(ForeignKey("lot.id"))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("work_order.id"))
     containment_id: Mapped[int | None] = mapped_column(ForeignKey("containment.id"))
     inherited_from: Mapped[int | None] = mapped_column(ForeignKey("hold.id"))
     cycle_id: Mapped[int | None]
+    stops: Mapped[list[str]]
+    at_operation: Mapped[str | None]
+    release_roles: Mapped[list[str]]
     reason: Mapped[str]
     opened_at: Mapped[datetime]
     opened_by: Mapped[str]
     released_at: Mapped[datetime | None]
     released_by: Mapped[str | None]
     release_reason: Mapped[str | None]
+
+
+class HoldSignature(Table):
+    """One role's signature for the release of a hold; the last one that is owed closes it."""
+
+    __tablename__ = "hold_signature"
+    __table_args__ = (
+        UniqueConstraint("hold_id", "role"),
+        UniqueConstraint("hold_id", "signed_by", name="uq_hold_signature_two_persons"),
+    )
+
+    id: Mapped[Key]
+    hold_id: Mapped[int] = mapped_column(ForeignKey("hold.id"))
+    role: Mapped[str]
+    signed_by: Mapped[str]
+    reason: Mapped[str]
+    signed_at: Mapped[datetime]
+
+
+class Disposition(Table):
+    """What was decided about a unit, or became of it when it came out of another.
+
+    scrap; rework: its `operation` counts as failed from here on, so its rework steps are open, and attempts count
+    anew; stock: came out, waits for its re-test; review: came out, held for the review board; retest_passed,
+    retest_failed. `after_cycle`: the unit's last cycle by then.
+    """
+
+    __tablename__ = "disposition"
+    __table_args__ = (
+        CheckConstraint(
+            "decision IN ('scrap', 'rework', 'stock', 'review', 'retest_passed', 'retest_failed')", name="decision"
+        ),
+        CheckConstraint("(decision = 'rework') = (operation IS NOT NULL)", name="operation"),
+        Index("ix_disposition_unit_id", "unit_id"),
+    )
+
+    id: Mapped[Key]
+    unit_id: Mapped[int] = mapped_column(ForeignKey("unit.id"))
+    decision: Mapped[str]
+    operation: Mapped[str | None]
+    after_cycle: Mapped[int]
+    cycle_id: Mapped[int | None]
+    reason: Mapped[str]
+    decided_at: Mapped[datetime]
+    decided_by: Mapped[str]

@@ -1,50 +1,205 @@
-"""Reads of holds, and the locks on them."""
+"""Reads of holds and dispositions, and the locks on what a hold is set on."""
 
-from sqlalchemy import select
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy import BigInteger, Select, Text, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+
+from mes.cells.models import Cell
+from mes.cycles.models import Cycle
 from mes.db import ReadSession, Session
+from mes.errors import NotFound
+from mes.genealogy.queries import above
 from mes.materials.models import Lot
-from mes.quality.messages import HoldAnswer
-from mes.quality.models import Hold
+from mes.materials.queries import lock_lot_whole
+from mes.orders.models import WorkOrder
+from mes.orders.queries import lock_order
+from mes.plant.models import Station, Tool
+from mes.quality.messages import ContainRequest, DispositionRecord, HoldAnswer, StationWindow
+from mes.quality.models import Disposition, Hold, HoldSignature
+from mes.statement import Prepared
 from mes.units.models import Unit
-
-# The unit :unit_id and whatever it is in, locked in id order; a hold is opened on each in the same statement.
-LOCKED_ABOVE = """
-        WITH RECURSIVE above AS (
-            SELECT CAST(:unit_id AS bigint) AS id
-            UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id WHERE i.removed_at IS NULL),
-        locked AS MATERIALIZED (
-            SELECT id FROM unit WHERE id IN (SELECT id FROM above) ORDER BY id FOR NO KEY UPDATE)
-"""
+from mes.units.queries import lock_unit_ids, lock_units
 
 
-async def lock_open_holds(session: Session, *, containment: int | None = None, hold: int | None = None) -> list[int]:
-    """Lock the open holds of a containment, or one hold; their ids."""
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What a containment names, locked: lots, units, or an order with its units."""
+
+    lots: Sequence[int] = ()
+    units: Sequence[int] = ()
+    order: int | None = None
+
+
+async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
+    """Lock what is named, coarse to fine; NotFound when nothing of the kind is known."""
+    if message.lot is not None:
+        return Subjects(lots=[(await lock_lot_whole(session, message.lot)).id])
+    if message.date_code is not None:
+        return await _lock_date_code(session, message.date_code, message.supplier)
+    if message.order is not None:
+        order_id = (await lock_order(session, message.order))[0]
+        units = list((await session.execute(select(Unit.id).where(Unit.order_id == order_id))).scalars())
+        await lock_unit_ids(session, units)
+        return Subjects(units=units, order=order_id)
+    if message.carton is not None:
+        chosen = select(Cell.unit_id).where(Cell.carton == message.carton)
+        return await _lock_chosen(session, chosen, "carton", message.carton)
+    if message.window is not None:
+        return await _lock_chosen(session, _passed(message.window), "unit that passed", message.window.station)
+    serials = message.serials if message.serials is not None else [message.serial or ""]
+    found = await lock_units(session, serials)
+    if missing := sorted(set(serials) - set(found)):
+        raise NotFound(kind="unit", name=", ".join(missing[:20]))
+    return Subjects(units=[unit.id for unit in found.values()])
+
+
+async def _lock_date_code(session: Session, code: str, supplier: str | None) -> Subjects:
+    lots = select(Lot.id).where(Lot.date_code == code).order_by(Lot.id).with_for_update()
+    if supplier is not None:
+        lots = lots.where(Lot.supplier == supplier)
+    found = list((await session.execute(lots)).scalars())
+    cells = select(Cell.unit_id).join(Unit, Unit.id == Cell.unit_id).join(Lot, Lot.id == Unit.lot_id)
+    cells = cells.where(Cell.date_code == code, Lot.id.not_in(found))
+    if supplier is not None:
+        cells = cells.where(Lot.supplier == supplier)
+    units = list((await session.execute(cells)).scalars())
+    if not found and not units:
+        raise NotFound(kind="lot or unit of date code", name=code)
+    await lock_unit_ids(session, units)
+    return Subjects(lots=found, units=units)
+
+
+def _passed(window: StationWindow) -> Select[Any]:
+    chosen = (
+        select(Cycle.unit_id)
+        .distinct()
+        .join(Station, Station.id == Cycle.station_id)
+        .where(Station.code == window.station, Cycle.unit_id.is_not(None))
+        .where(Cycle.ended_at >= window.since, Cycle.started_at <= window.until)
+    )
+    if window.tool is not None:
+        chosen = chosen.join(Tool, Tool.id == Cycle.tool_id).where(Tool.code == window.tool)
+    if window.program_revision is not None:
+        chosen = chosen.where(Cycle.program_revision == window.program_revision)
+    return chosen
+
+
+async def _lock_chosen(session: Session, chosen: Select[Any], kind: str, name: str) -> Subjects:
+    """Lock chosen units, and choose again until nothing new appears: results arrive meanwhile."""
+    locked: set[int] = set()
+    while new := {id_ for id_ in (await session.execute(chosen)).scalars() if id_ is not None} - locked:
+        await lock_unit_ids(session, new)
+        locked |= new
+    if not locked:
+        raise NotFound(kind=kind, name=name)
+    return Subjects(units=sorted(locked))
+
+
+async def lock_above(session: Session, unit_id: int) -> list[int]:
+    """Lock a unit and whatever it is in; looked at again until nothing new appears: a parent is fitted meanwhile."""
+    locked: set[int] = set()
+    while new := {unit_id, *await above(session, unit_id)} - locked:
+        await lock_unit_ids(session, new)
+        locked |= new
+    return sorted(locked)
+
+
+async def lock_open_holds(session: Session, *, containment: int | None = None, hold: int | None = None) -> list[Hold]:
+    """Lock the open holds of a containment, or one hold."""
     chosen = Hold.containment_id == containment if containment is not None else Hold.id == hold
-    statement = select(Hold.id).where(chosen, Hold.released_at.is_(None)).order_by(Hold.id).with_for_update()
-    return list((await session.execute(statement)).scalars())
+    columns = select(Hold.id, Hold.release_roles).where(chosen, Hold.released_at.is_(None)).order_by(Hold.id)
+    return [Hold(**row._mapping) for row in await session.execute(columns.with_for_update())]
+
+
+_SIGNED = Prepared(
+    text("SELECT hold_id, role, signed_by FROM hold_signature WHERE hold_id = ANY(:holds)").bindparams(
+        bindparam("holds", type_=ARRAY(BigInteger))
+    )
+)
+
+
+async def signatures(session: ReadSession, holds: Collection[int]) -> list[tuple[int, str, str]]:
+    """The signatures on holds: hold, role, by whom."""
+    return [tuple(row) for row in await session.run(_SIGNED, holds=list(holds))]
 
 
 async def holds(
-    session: ReadSession, *, serial: str | None = None, open_only: bool = True, limit: int = 500
+    session: ReadSession,
+    *,
+    serial: str | None = None,
+    lot: str | None = None,
+    open_only: bool = True,
+    limit: int = 500,
 ) -> list[HoldAnswer]:
-    """List holds, newest first, of one unit or of all."""
+    """List holds, newest first, of one unit, one lot or of all."""
+    signed = (
+        select(func.array_agg(aggregate_order_by(HoldSignature.role + " " + HoldSignature.signed_by, HoldSignature.id)))
+        .where(HoldSignature.hold_id == Hold.id)
+        .scalar_subquery()
+    )
     columns = (
         Hold.id.label("hold"),
         Hold.containment_id.label("containment"),
         Unit.serial,
         Lot.number.label("lot"),
+        WorkOrder.number.label("order"),
         Hold.reason,
+        Hold.stops,
+        Hold.at_operation,
+        Hold.release_roles,
+        func.coalesce(signed, bindparam("none", [], type_=ARRAY(Text))).label("signed"),
         Hold.opened_at,
         Hold.opened_by,
         Hold.released_at,
         Hold.released_by,
         Hold.release_reason,
     )
-    joined = select(*columns).outerjoin(Unit, Unit.id == Hold.unit_id).outerjoin(Lot, Lot.id == Hold.lot_id)
+    joined = (
+        select(*columns)
+        .outerjoin(Unit, Unit.id == Hold.unit_id)
+        .outerjoin(Lot, Lot.id == Hold.lot_id)
+        .outerjoin(WorkOrder, WorkOrder.id == Hold.order_id)
+    )
     statement = joined.order_by(Hold.id.desc()).limit(limit)
     if open_only:
         statement = statement.where(Hold.released_at.is_(None))
     if serial is not None:
         statement = statement.where(Unit.serial == serial)
+    if lot is not None:
+        statement = statement.where(Lot.number == lot)
     return [HoldAnswer(**row) for row in (await session.execute(statement)).mappings()]
+
+
+async def dispositions(session: ReadSession, unit_id: int) -> list[DispositionRecord]:
+    """What was decided about a unit, in order of time."""
+    columns = [getattr(Disposition, name) for name in DispositionRecord.model_fields]
+    rows = await session.execute(select(*columns).where(Disposition.unit_id == unit_id).order_by(Disposition.id))
+    return [DispositionRecord(**row) for row in rows.mappings()]
+
+
+_STOPPED = Prepared(
+    text(
+        """
+        SELECT reason FROM hold WHERE released_at IS NULL AND :stop = ANY(stops)
+          AND (unit_id = :unit_id OR lot_id = :lot_id OR order_id = :order_id) ORDER BY id
+        """
+    ).bindparams(
+        bindparam("stop", type_=Text), *(bindparam(n, type_=BigInteger) for n in ("unit_id", "lot_id", "order_id"))
+    )
+)
+
+
+async def stopping(
+    session: ReadSession,
+    stop: str,
+    *,
+    unit_id: int | None = None,
+    lot_id: int | None = None,
+    order_id: int | None = None,
+) -> list[str]:
+    """The reasons of the open holds that keep this from happening to a unit (of an order) or a lot."""
+    rows = await session.run(_STOPPED, stop=stop, unit_id=unit_id, lot_id=lot_id, order_id=order_id)
+    return [row["reason"] for row in rows]

@@ -5,14 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from mes.http import DatabaseOf, reads, run
-from mes.quality import queries, service
+from mes.quality import dispositions, queries, service
 from mes.quality.messages import (
     ContainAnswer,
     ContainRequest,
+    DisposeRequest,
     HoldAnswer,
     ReleaseAnswer,
     ReleaseHoldRequest,
     ReleaseRequest,
+    RetestReport,
+    UnitState,
 )
 
 router = APIRouter(prefix="/api", tags=["quality"])
@@ -20,20 +23,32 @@ router = APIRouter(prefix="/api", tags=["quality"])
 
 @router.post("/containments", status_code=201)
 async def contain(request: Request, message: ContainRequest) -> ContainAnswer:
-    """Hold a lot or a unit, and everything that contains it; no pack slips past while stations work."""
+    """Hold what is named, and everything that contains it; no pack slips past while stations work."""
     return await run(request, service.contain, message)
 
 
 @router.post("/containments/release")
 async def release_containment(request: Request, message: ReleaseRequest) -> ReleaseAnswer:
-    """Release every hold of a containment."""
+    """Sign for the release of every hold of a containment; each hold is closed by its last signature."""
     return await run(request, service.release_containment, message)
 
 
 @router.post("/holds/release")
 async def release_hold(request: Request, message: ReleaseHoldRequest) -> ReleaseAnswer:
-    """Release one hold."""
+    """Sign for the release of one hold; it is closed when each role it names has signed."""
     return await run(request, service.release_hold, message)
+
+
+@router.post("/dispositions", status_code=201)
+async def dispose(request: Request, message: DisposeRequest) -> UnitState:
+    """Decide what becomes of a unit: scrap it, or open the rework of one of its operations."""
+    return await run(request, dispositions.dispose, message)
+
+
+@router.post("/retests", status_code=201)
+async def record_retest(request: Request, message: RetestReport) -> UnitState:
+    """Record the re-test of a unit that came out of another: back to stock, or scrap."""
+    return await run(request, dispositions.record_retest, message)
 
 
 @router.get("/holds", dependencies=[reads])

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Text, bindparam, insert, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from mes.actor import Role
 from mes.db import Session
-from mes.errors import Conflict, NotFound
+from mes.errors import Conflict, Forbidden
 from mes.genealogy.queries import containing
-from mes.materials.queries import lock_lot_whole
 from mes.quality.messages import (
     ContainAnswer,
     ContainRequest,
@@ -17,116 +17,179 @@ from mes.quality.messages import (
     ReleaseHoldRequest,
     ReleaseRequest,
 )
-from mes.quality.models import Containment, Hold
-from mes.quality.queries import LOCKED_ABOVE, lock_open_holds
+from mes.quality.models import Containment, Hold, HoldSignature
+from mes.quality.queries import Subjects, lock_above, lock_open_holds, lock_subjects, signatures
 from mes.statement import Prepared
-from mes.units.queries import lock_unit_ids, lock_units
+from mes.units.queries import lock_unit_ids
 
 
 class NothingOpen(Conflict):
     """{kind} {name} has no open hold: it was released before, or never set."""
 
 
+class SignedAlready(Conflict):
+    """{name} has signed for this release already. It waits for another person: {owed}."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewHold:
-    """A hold to open on the unit reported: inherited from another, or for what the report broke."""
+    """A hold to open because of what a report broke; quality reviews it."""
 
     reason: str
-    inherited_from: int | None
-    containment_id: int | None
+    release_roles: tuple[str, ...] = (Role.QUALITY.value,)
 
 
-_HOLD_UPWARD = Prepared(
+_INHERIT = Prepared(
     text(
-        f"""
-        {LOCKED_ABOVE}
-        INSERT INTO hold (unit_id, containment_id, inherited_from, cycle_id, reason, opened_at, opened_by)
-        SELECT l.id, h.containment_id, h.inherited_from, :cycle_id, h.reason, :at, :opened_by
-        FROM locked l, unnest(:reasons, :inherited, :containments) AS h (reason, inherited_from, containment_id)
-        """  # noqa: S608
+        """
+        INSERT INTO hold (unit_id, containment_id, inherited_from, cycle_id, stops, at_operation, release_roles,
+                          reason, opened_at, opened_by)
+        SELECT u.id, h.containment_id, h.id, :cycle_id, h.stops, h.at_operation, h.release_roles, h.reason, :at,
+               :opened_by
+        FROM unnest(:units) AS u (id), hold h WHERE h.id = ANY(:holds) ORDER BY u.id, h.id
+        """
     ).bindparams(
-        bindparam("unit_id", type_=BigInteger),
+        bindparam("units", type_=ARRAY(BigInteger)),
+        bindparam("holds", type_=ARRAY(BigInteger)),
         bindparam("cycle_id", type_=BigInteger),
         bindparam("opened_by", type_=Text),
-        bindparam("reasons", type_=ARRAY(Text)),
-        bindparam("inherited", type_=ARRAY(BigInteger)),
-        bindparam("containments", type_=ARRAY(BigInteger)),
     )
 )
 
 
 async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
-    """Hold a lot or unit and everything that contains it.
+    """Hold what is named and everything that contains it.
 
-    Trace, then hold, would let a pack slip past when a station fits a part meanwhile. So: lock the subject, lock what
-    contains it, and trace again until nothing new appears; whoever fits a part of it later finds the hold.
+    Trace, then hold, would let a pack slip past when a station fits a part meanwhile. So: lock the subjects, lock what
+    contains them, and trace again until nothing new appears; whoever fits a part of it later finds the hold.
     """
-    lot_id = unit_id = None
-    if message.lot is not None:
-        lot_id = (await lock_lot_whole(session, message.lot)).id
-    else:
-        found = await lock_units(session, [message.serial or ""])
-        if message.serial not in found:
-            raise NotFound(kind="unit", name=message.serial)
-        unit_id = found[message.serial].id
+    subjects = await lock_subjects(session, message)
     suspects: dict[int, str] = {}
-    while new := {s.id: s.serial for s in await containing(session, lot_id=lot_id, unit_id=unit_id)}.items() - (
-        suspects.items()
-    ):
+    while new := {
+        s.id: s.serial for s in await containing(session, lots=subjects.lots, units=subjects.units)
+    }.items() - (suspects.items()):
         await lock_unit_ids(session, [unit for unit, _ in new])
         suspects |= dict(new)
+    session.take_moment()
+    question = message.model_dump(
+        mode="json", exclude={"reason", "stops", "at_operation", "release_roles"}, exclude_none=True
+    )
     answer = insert(Containment).values(
-        lot_id=lot_id, unit_id=unit_id, reason=message.reason, opened_at=session.at, opened_by=session.actor.name
+        question=question, reason=message.reason, opened_at=session.at, opened_by=session.actor.name
     )
     containment: int = (await session.execute(answer.returning(Containment.id))).scalar_one()
+    await _hold_all(session, message, containment, subjects, suspects)
+    session.tell("hold", containment=containment, held=len(suspects))
+    return ContainAnswer(
+        containment=containment,
+        lot=message.lot,
+        serial=message.serial,
+        subjects=len(subjects.lots) + (1 if subjects.order else len(subjects.units)),
+        held=sorted(suspects.values()),
+    )
+
+
+async def _hold_all(
+    session: Session, message: ContainRequest, containment: int, subjects: Subjects, suspects: dict[int, str]
+) -> None:
     shared = {
         "containment_id": containment,
+        "stops": message.stops,
+        "at_operation": message.at_operation,
+        "release_roles": [role.value for role in message.release_roles],
         "reason": message.reason,
         "opened_at": session.at,
         "opened_by": session.actor.name,
     }
-    subject = {"lot_id": lot_id, "unit_id": unit_id, "inherited_from": None, **shared}
-    first: int = (await session.execute(insert(Hold).values(subject).returning(Hold.id))).scalar_one()
-    inherited = [{"lot_id": None, "unit_id": s, "inherited_from": first, **shared} for s in sorted(suspects)]
+    names = [("lot_id", id_) for id_ in subjects.lots]
+    # an order's hold covers every unit it has or will have
+    names += [("order_id", subjects.order)] if subjects.order else [("unit_id", id_) for id_ in subjects.units]
+    empty = {"lot_id": None, "unit_id": None, "order_id": None, "inherited_from": None}
+    rows = [empty | {column: id_} | shared for column, id_ in names]
+    opened = list((await session.execute(insert(Hold).returning(Hold.id), rows)).scalars())
+    source = opened[0] if len(opened) == 1 else None  # with several, the containment says where it came from
+    covered = set(subjects.units)
+    inherited = [empty | {"unit_id": s, "inherited_from": source} | shared for s in sorted(set(suspects) - covered)]
     if inherited:
         await session.execute(insert(Hold), inherited)
-    session.tell("hold", containment=containment, held=len(suspects))
-    held = sorted(suspects.values())
-    return ContainAnswer(containment=containment, lot=message.lot, serial=message.serial, held=held)
 
 
 async def release_containment(session: Session, message: ReleaseRequest) -> ReleaseAnswer:
-    """Release every hold of a containment, those inherited later too."""
+    """Sign for the release of every hold of a containment, those inherited later too."""
     holds = await lock_open_holds(session, containment=message.containment)
     if not holds:
         raise NothingOpen(kind="containment", name=message.containment)
-    return await _release(session, holds, message.reason)
+    return await _sign(session, holds, message.reason)
 
 
 async def release_hold(session: Session, message: ReleaseHoldRequest) -> ReleaseAnswer:
-    """Release one hold; others on the same unit stay."""
+    """Sign for the release of one hold; others on the same unit stay."""
     holds = await lock_open_holds(session, hold=message.hold)
     if not holds:
         raise NothingOpen(kind="hold", name=message.hold)
-    return await _release(session, holds, message.reason)
+    return await _sign(session, holds, message.reason)
 
 
-async def _release(session: Session, holds: Sequence[int], reason: str) -> ReleaseAnswer:
-    closing = {"released_at": session.at, "released_by": session.actor.name, "release_reason": reason}
-    await session.execute(update(Hold).where(Hold.id.in_(holds)).values(closing))
-    session.tell("hold", released=len(holds))
-    return ReleaseAnswer(released=len(holds))
+async def _sign(session: Session, holds: Sequence[Hold], reason: str) -> ReleaseAnswer:
+    """Add one signature to each hold, and close those that have all. One person never signs for two roles."""
+    session.take_moment()
+    who = session.actor
+    signed: dict[int, dict[str, str]] = {hold.id: {} for hold in holds}
+    for hold_id, signer, name in await signatures(session, list(signed)):
+        signed[hold_id][signer] = name
+    new, closed, waiting = [], {}, set()
+    for hold in holds:
+        owed = [role for role in hold.release_roles if role not in signed[hold.id]]
+        role = who.role.value
+        if role not in owed and who.role is Role.ADMIN and owed:
+            role = owed[0]  # an administrator stands in for any one role
+        if role not in owed or who.name in signed[hold.id].values():
+            waiting.update(owed)
+            continue
+        new.append({"hold_id": hold.id, "role": role, "signed_by": who.name, "reason": reason, "signed_at": session.at})
+        signed[hold.id][role] = who.name
+        if set(owed) == {role}:
+            closed[hold.id] = ", ".join(signed[hold.id].values())
+        else:
+            waiting.update(set(owed) - {role})
+    if not new:
+        if any(who.name in names.values() for names in signed.values()):
+            raise SignedAlready(name=who.name, owed=", ".join(sorted(waiting)))
+        raise Forbidden(role=who.role, act="sign this release", allowed=", ".join(sorted(waiting)))
+    await session.execute(insert(HoldSignature), new)
+    for names in set(closed.values()):
+        ids = [id_ for id_, signers in closed.items() if signers == names]
+        closing = {"released_at": session.at, "released_by": names, "release_reason": reason}
+        await session.execute(update(Hold).where(Hold.id.in_(ids)).values(closing))
+    session.tell("hold", released=len(closed))
+    return ReleaseAnswer(released=len(closed), waiting=len(holds) - len(closed), owed=sorted(waiting))
 
 
-async def hold_upward(session: Session, unit_id: int, cycle_id: int, holds: Sequence[NewHold]) -> None:
-    """Hold a unit that a report was about, and whatever it is in."""
-    await session.run(
-        _HOLD_UPWARD,
-        unit_id=unit_id,
-        cycle_id=cycle_id,
-        opened_by=session.actor.name,
-        reasons=[hold.reason for hold in holds],
-        inherited=[hold.inherited_from for hold in holds],
-        containments=[hold.containment_id for hold in holds],
-    )
+async def hold_upward(
+    session: Session, unit_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None, *, is_inside: bool
+) -> None:
+    """Hold a unit that a report was about, and whatever it is in: the holds of what was fitted, and what it broke."""
+    units = await lock_above(session, unit_id) if is_inside else [unit_id]
+    who = session.actor.name
+    if inherited:
+        await session.run(_INHERIT, units=units, holds=list(inherited), cycle_id=cycle_id, opened_by=who)
+    if broken is not None:
+        await open_holds(session, units, broken, cycle_id)
     session.tell("hold", unit_id=unit_id)
+
+
+async def open_holds(
+    session: Session, units: Sequence[int], hold: NewHold, cycle_id: int | None, *, lots: Sequence[int] = ()
+) -> None:
+    """Hold these units and lots, each on its own, until the roles named have signed."""
+    shared = {
+        "cycle_id": cycle_id,
+        "stops": ["consume", "ship"],
+        "release_roles": list(hold.release_roles),
+        "reason": hold.reason,
+        "opened_at": session.at,
+        "opened_by": session.actor.name,
+    }
+    rows = [{"unit_id": unit, "lot_id": None} | shared for unit in units]
+    rows += [{"unit_id": None, "lot_id": lot} | shared for lot in lots]
+    await session.execute(insert(Hold), rows)

@@ -20,6 +20,18 @@ LAWS: dict[str, str] = {
         SELECT i.parent_id FROM hold h JOIN installation i
             ON (i.child_id = h.unit_id OR i.lot_id = h.lot_id) AND i.removed_at IS NULL
         WHERE h.released_at IS NULL AND NOT EXISTS (SELECT FROM hold p WHERE p.unit_id = i.parent_id)""",
+    "law 6: no hold is closed without its signatures": """
+        SELECT h.id FROM hold h WHERE h.released_at IS NOT NULL AND EXISTS (
+            SELECT FROM unnest(h.release_roles) AS r (role) WHERE NOT EXISTS (
+                SELECT FROM hold_signature s WHERE s.hold_id = h.id AND s.role = r.role))""",
+    "what came out of a unit has its disposition": """
+        SELECT i.id FROM installation i WHERE i.removed_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM disposition d WHERE d.unit_id = i.child_id AND d.cycle_id = i.removed_cycle_id)""",
+    "no part in use is scrap or waits for its re-test, but for a finding": """
+        SELECT u.id FROM unit u JOIN installation i ON i.child_id = u.id AND i.removed_at IS NULL
+        WHERE u.state IN ('scrapped', 'removed') AND NOT EXISTS (
+            SELECT FROM finding f WHERE f.cycle_id = i.cycle_id
+            AND f.code IN ('component_scrapped', 'component_untested'))""",
     "law 7: every cycle has its values": """
         SELECT c.id FROM cycle c WHERE NOT EXISTS (
             SELECT FROM measurement m WHERE m.cycle_id = c.id AND m.at = c.reported_at)""",
@@ -36,8 +48,10 @@ LAWS: dict[str, str] = {
         SELECT i.id FROM installation i LEFT JOIN unit p ON p.id = i.parent_id LEFT JOIN unit c ON c.id = i.child_id
         LEFT JOIN lot l ON l.id = i.lot_id LEFT JOIN cycle y ON y.id = i.cycle_id
         WHERE p.id IS NULL OR y.id IS NULL OR (i.child_id IS NOT NULL AND c.id IS NULL)
-           OR (i.lot_id IS NOT NULL AND l.id IS NULL) OR c.lot_id IS DISTINCT FROM
-              CASE WHEN i.child_id IS NULL THEN NULL ELSE i.lot_id END""",
+           OR (i.lot_id IS NOT NULL AND l.id IS NULL)
+           OR (i.child_id IS NOT NULL AND i.lot_id IS NOT NULL AND c.lot_id IS DISTINCT FROM i.lot_id)
+           OR (i.lot_id IS NULL AND c.lot_id IS NOT NULL AND c.created_at >= (
+                  SELECT received_at FROM lot WHERE lot.id = c.lot_id))""",
 }
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from mes.execution.messages import WaiverAnswer
 from mes.genealogy.messages import Place
 from mes.message import Message, Moment
-from mes.quality.messages import HoldAnswer
+from mes.quality.messages import DispositionRecord, HoldAnswer
 
 
 class CycleRecord(Message):
@@ -22,6 +23,8 @@ class CycleRecord(Message):
     tool: str | None
     program_revision: str | None
     operator: str | None
+    second_operator: str | None
+    waivers: list[int]
     failure_count: int
     failures: list[dict[str, Any]]
     findings: list[dict[str, Any]]
@@ -29,12 +32,13 @@ class CycleRecord(Message):
 
 
 class RefusalRecord(Message):
-    """A permit that was refused."""
+    """A permit that was refused: which rules, and what broke each."""
 
     station: str
     cycle: str
     asked_at: Moment
     reasons: list[str]
+    details: dict[str, str]
 
 
 class History(Message):
@@ -52,6 +56,8 @@ class History(Message):
     refusals: list[RefusalRecord]
     places: list[Place]
     holds: list[HoldAnswer]
+    dispositions: list[DispositionRecord]
+    waivers: list[WaiverAnswer]
 
 
 class StationNow(Message):

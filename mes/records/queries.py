@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, bindparam, select, text
 
 from mes.cells.models import Cell
 from mes.db import ReadSession
+from mes.execution.queries import list_waivers
 from mes.genealogy.messages import Place
 from mes.genealogy.queries import places
 from mes.materials.models import Lot
@@ -14,7 +15,7 @@ from mes.orders.models import WorkOrder
 from mes.products.models import Part
 from mes.products.queries import get_plan
 from mes.products.rules import StepPlan
-from mes.quality.queries import holds
+from mes.quality.queries import dispositions, holds
 from mes.records.messages import CycleRecord, History, RefusalRecord
 from mes.statement import Prepared
 from mes.units.queries import get_unit
@@ -23,7 +24,8 @@ _CYCLES = Prepared(
     text(
         """
         SELECT s.code AS station, p.operation, p.name, c.cycle, c.verdict, c.station_verdict, c.started_at, c.ended_at,
-               c.reported_at, t.code AS tool, c.program_revision, c.operator, c.answer::text, c.step_id, m.numbers,
+               c.reported_at, t.code AS tool, c.program_revision, c.operator, c.second_operator,
+               c.waivers, c.answer::text, c.step_id, m.numbers,
                m.texts
         FROM cycle c JOIN station s ON s.id = c.station_id JOIN step p ON p.id = c.step_id
         LEFT JOIN tool t ON t.id = c.tool_id
@@ -35,7 +37,8 @@ _CYCLES = Prepared(
 _REFUSALS = Prepared(
     text(
         """
-        SELECT s.code AS station, p.cycle, p.asked_at, p.refusals FROM permit p JOIN station s ON s.id = p.station_id
+        SELECT s.code AS station, p.cycle, p.asked_at, p.refusals,
+               p.facts ->> 'details' AS details FROM permit p JOIN station s ON s.id = p.station_id
         WHERE p.unit_id = :unit_id AND NOT p.granted ORDER BY p.id
         """
     ).bindparams(bindparam("unit_id", type_=BigInteger))
@@ -68,7 +71,13 @@ async def history(session: ReadSession, serial: str) -> History:
         supplier_data=data,
         cycles=[_cycle(row, steps) for row in await session.run(_CYCLES, unit_id=unit.id)],
         refusals=[
-            RefusalRecord(station=row["station"], cycle=row["cycle"], asked_at=row["asked_at"], reasons=row["refusals"])
+            RefusalRecord(
+                station=row["station"],
+                cycle=row["cycle"],
+                asked_at=row["asked_at"],
+                reasons=row["refusals"],
+                details=json.loads(row["details"] or "{}"),
+            )
             for row in await session.run(_REFUSALS, unit_id=unit.id)
         ],
         places=[
@@ -82,6 +91,8 @@ async def history(session: ReadSession, serial: str) -> History:
             for edge in await places(session, unit.id)
         ],
         holds=await holds(session, serial=serial, open_only=False),
+        dispositions=await dispositions(session, unit.id),
+        waivers=await list_waivers(session, unit_id=unit.id),
     )
 
 
@@ -94,7 +105,7 @@ def _cycle(row: Any, steps: dict[int, StepPlan]) -> CycleRecord:
             stored = row["texts"] if c.kind == "text" else row["numbers"]
             values[c.name] = list((stored or [])[c.offset : c.offset + c.count])
     names = ("station", "operation", "name", "cycle", "verdict", "station_verdict", "started_at", "ended_at")
-    more = ("reported_at", "tool", "program_revision", "operator")
+    more = ("reported_at", "tool", "program_revision", "operator", "second_operator", "waivers")
     return CycleRecord(
         **{name: row[name] for name in (*names, *more)},
         failure_count=answer["failure_count"],

@@ -12,15 +12,19 @@ class Unit(Table):
     """One serialised piece [ISA-95: material sublot of quantity one].
 
     A made unit has an order and the revision it is built to; a received one has the lot it came with. A unit first
-    heard of in a station's report has neither: the record says that it doesn't know.
+    heard of in a station's report has neither: the record says that it doesn't know. A removed one came out of another
+    and waits for its re-test.
     """
 
     __tablename__ = "unit"
     __table_args__ = (
-        CheckConstraint("state IN ('issued', 'in_process', 'finished', 'received')", name="state"),
+        CheckConstraint(
+            "state IN ('issued', 'in_process', 'finished', 'received', 'removed', 'scrapped')", name="state"
+        ),
         CheckConstraint("(order_id IS NULL) = (revision_id IS NULL)", name="made"),
         CheckConstraint("order_id IS NULL OR lot_id IS NULL", name="origin"),
-        CheckConstraint("(state = 'received') = (order_id IS NULL)", name="received"),
+        CheckConstraint("order_id IS NULL OR state <> 'received'", name="received"),
+        CheckConstraint("order_id IS NOT NULL OR state IN ('received', 'removed', 'scrapped')", name="bought"),
         Index("ix_unit_lot_id", "lot_id", postgresql_where="lot_id IS NOT NULL"),
         Index("ix_unit_order_id", "order_id", "part_id", postgresql_where="order_id IS NOT NULL"),
     )
@@ -34,3 +38,4 @@ class Unit(Table):
     state: Mapped[str]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    location: Mapped[str | None]

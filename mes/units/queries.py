@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -41,7 +42,11 @@ class UnitRow:
 async def lock_units(session: Session, serials: Iterable[str]) -> dict[str, UnitRow]:
     """Lock the units of these serials, in id order; those that exist, by serial."""
     rows = await session.run(_LOCK_BY_SERIAL, serials=list(serials))
-    return {row["serial"]: UnitRow(*row) for row in rows}
+    return {row["serial"]: _unit(row) for row in rows}
+
+
+def _unit(row: Any) -> UnitRow:
+    return UnitRow(**{**row, "state": State(row["state"])})
 
 
 async def lock_unit_ids(session: Session, ids: Iterable[int]) -> None:
@@ -55,4 +60,4 @@ async def get_unit(session: ReadSession, serial: str) -> UnitRow:
     row = (await session.execute(select(*columns).where(Unit.serial == serial))).one_or_none()
     if row is None:
         raise NotFound(kind="unit", name=serial)
-    return UnitRow(**row._mapping)
+    return UnitRow(**{**row._mapping, "state": State(row.state)})

@@ -31,7 +31,7 @@ _FIRST_HEARD = Prepared(
         INSERT INTO unit (serial, part_id, state, created_at)
         SELECT s.serial, s.part_id, 'received', :at FROM unnest(:serials, :part_ids) AS s (serial, part_id)
         ORDER BY s.serial
-        RETURNING id, serial, part_id, lot_id, order_id, revision_id, state
+        RETURNING id, serial, part_id
         """
     ).bindparams(bindparam("serials", type_=ARRAY(Text)), bindparam("part_ids", type_=ARRAY(BigInteger)))
 )
@@ -61,6 +61,51 @@ _RECEIVE = Prepared(
 )
 
 
+_MOVE = Prepared(
+    text(
+        """
+        UPDATE unit SET state = m.state, finished_at = CASE WHEN m.state = 'finished' THEN :at ELSE finished_at END
+        FROM unnest(:ids, :states) AS m (id, state) WHERE unit.id = m.id
+        """
+    ).bindparams(bindparam("states", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(BigInteger)))
+)
+_ADOPT = Prepared(
+    text(
+        """
+        UPDATE unit SET lot_id = :lot_id
+        WHERE serial = ANY(:serials) AND part_id = :part_id AND lot_id IS NULL AND order_id IS NULL
+        RETURNING id, serial
+        """
+    ).bindparams(
+        bindparam("serials", type_=ARRAY(Text)),
+        bindparam("part_id", type_=BigInteger),
+        bindparam("lot_id", type_=BigInteger),
+    )
+)
+_PLACE = Prepared(
+    text("UPDATE unit SET location = :location WHERE id = :id").bindparams(
+        bindparam("location", type_=Text), bindparam("id", type_=BigInteger)
+    )
+)
+
+
+async def move(session: Session, states: Sequence[tuple[int, State]]) -> None:
+    """Bring locked units to their states, one statement however many."""
+    if states:
+        await session.run(_MOVE, ids=[id_ for id_, _ in states], states=[state.value for _, state in states])
+
+
+async def place(session: Session, unit_id: int, location: str) -> None:
+    """Note where a locked unit is kept."""
+    await session.run(_PLACE, id=unit_id, location=location)
+
+
+async def adopt(session: Session, serials: Sequence[str], *, part_id: int, lot_id: int) -> dict[str, int]:
+    """Give units that a report was the first to name their lot, now that it is received; their ids by serial."""
+    rows = await session.run(_ADOPT, serials=serials, part_id=part_id, lot_id=lot_id)
+    return {row["serial"]: row["id"] for row in rows}
+
+
 async def issue(session: Session, serials: Sequence[str], *, part_id: int, order_id: int, revision_id: int) -> None:
     """Create the units of an order, one statement however many."""
     await session.run(_ISSUE, serials=serials, part_id=part_id, order_id=order_id, revision_id=revision_id)
@@ -76,7 +121,10 @@ async def record_first_heard(session: Session, parts: Iterable[tuple[str, int]])
     """Create units that a report was the first to name: (serial, part id) each, their lot unknown."""
     serials, part_ids = zip(*sorted(parts), strict=True)
     rows = await session.run(_FIRST_HEARD, serials=serials, part_ids=part_ids)
-    return {row["serial"]: UnitRow(*row) for row in rows}
+    return {
+        row["serial"]: UnitRow(row["id"], row["serial"], row["part_id"], None, None, None, State.RECEIVED)
+        for row in rows
+    }
 
 
 def to_move(unit: UnitRow | None, state: State | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mes.db import Database
 from mes.execution.messages import (
     Component,
     ConsumedLot,
+    CurveReport,
     PermitAnswer,
     PermitRequest,
     ReportAnswer,
@@ -28,10 +29,14 @@ from mes.orders.queries import serials
 from mes.orders.service import create_order, move_order
 from mes.products.queries import get_plan
 from mes.products.rules import ProductPlan, StepPlan
+from mes.quality.messages import ReleaseRequest
+from mes.quality.service import release_containment
 from mes.stock import LOT_PARTS, SERIAL_PARTS
 from mes.units.queries import get_unit
 
 ACTOR = Actor("builder", Role.ADMIN)
+QUALITY = Actor("quinn", Role.QUALITY)
+SUPERVISOR = Actor("sam", Role.SUPERVISOR)
 AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
 CELL_HEADINGS = "Cell ID,Carton,OCV (V),ACIR (mOhm),Capacity (Ah),Measured at"
 MODULE_STEPS = ("020", "030", "040", "050", "060", "070", "080", "090")
@@ -89,6 +94,13 @@ async def report(database: Database, station: str, serial: str, **more: Any) -> 
         "ended_at": AT,
     }
     return await database.transact(report_result, ResultReport(**(fields | more)), ACTOR)
+
+
+async def release(database: Database, containment: int, reason: str = "inspected and clean") -> int:
+    """Sign for the release of a containment in both roles; how many holds were released."""
+    message = ReleaseRequest(containment=containment, reason=reason)
+    await database.transact(release_containment, message, QUALITY)
+    return (await database.transact(release_containment, message, SUPERVISOR)).released
 
 
 async def plan_of(database: Database, serial: str) -> ProductPlan:
@@ -175,7 +187,10 @@ async def report_step(
         elif item.trace == "lot":
             assert shelf is not None
             lots.append(ConsumedLot(lot=shelf.lots[item.part], quantity=Decimal(str(item.quantity))))
-    fields: dict[str, Any] = {"cycle": cycle, "values": values, "components": components, "lots": lots}
+    drawn = [(c.name, n) for c in answer.characteristics if c.kind == "curve" for n in range(1, c.count + 1)]
+    curves = [CurveReport(characteristic=name, ordinal=n, x=[0, 1], y=[0, 1]) for name, n in drawn]
+    fields: dict[str, Any] = {"cycle": cycle, "values": values, "curves": curves}
+    fields |= {"components": components, "lots": lots}
     return await report(database, station, serial, **(fields | more))
 
 

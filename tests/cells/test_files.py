@@ -67,8 +67,8 @@ def test_a_good_file_is_read_in_order_whatever_its_separator(separator: str) -> 
     seen: list[int] = []
     rows = read_rows(content.encode(), "cells.csv", COLUMNS, seen.append)
     assert (rows.serials, rows.lines, rows.has_data, seen) == (["C1", "C2"], [2, 4], True, [2])
-    assert rows.cells[0] == ("K1", 3.27, None, None, datetime(2026, 10, 1, 8, tzinfo=UTC))
-    assert rows.cells[1] == (None, 3.26, None, None, datetime(2026, 10, 2, 9, tzinfo=UTC))
+    assert rows.cells[0] == ("K1", 3.27, None, None, datetime(2026, 10, 1, 8, tzinfo=UTC), None)
+    assert rows.cells[1] == (None, 3.26, None, None, datetime(2026, 10, 2, 9, tzinfo=UTC), None)
 
 
 def test_an_excel_workbook_is_read() -> None:

@@ -1,10 +1,21 @@
 """Law 3: a ledger's rows are added, and closed once; never altered or deleted, by whoever asks."""
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 
+from mes import clock
 from mes.db import Database
+from mes.execution.checks import record_check
+from mes.execution.messages import CheckReport, WaiverRequest
+from mes.execution.rules import Reason
+from mes.execution.waivers import grant_waiver
 from mes.migrate import MONTHS_AHEAD, add_months
+from mes.people.messages import CertificateRequest
+from mes.people.service import certify
+from mes.quality.messages import ContainRequest, ReleaseRequest
+from mes.quality.service import contain, release_containment
 from mes.tables import LEDGERS, metadata
 from tests.build import line as build
 from tests.conftest import server_url
@@ -13,16 +24,22 @@ from tests.conftest import server_url
 @pytest.fixture
 async def built(plant: Database) -> Database:
     """A plant with a pack, a hold and its release: a row in every ledger."""
-    from mes.quality.messages import ContainRequest
-    from mes.quality.service import contain
-
     shelf = await build.stock(plant)
     serials = await build.order(plant)
     module, pack = serials["M16S7P"][0], serials["GC48-105"][0]
     await build.module(plant, shelf, module)
     await build.pack(plant, shelf, pack, module, upto="110")
-    await plant.transact(contain, ContainRequest(lot="CELL-L1", reason="suspected dent"), build.ACTOR)
-    await build.report(plant, "GC1-120", pack)
+    held = await plant.transact(contain, ContainRequest(lot="CELL-L1", reason="suspected dent"), build.ACTOR)
+    await plant.transact(
+        release_containment, ReleaseRequest(containment=held.containment, reason="not yet"), build.QUALITY
+    )
+    await build.report(plant, "GC1-120", pack, removals=[module])
+    await plant.transact(record_check, CheckReport(station="GC1-070", kind="daily", verdict="passed"), build.ACTOR)
+    until = clock.now() + timedelta(hours=1)
+    waiver = WaiverRequest(rule=Reason.TOO_LATE, serials=[module], ends_at=until, reason="long lunch")
+    await plant.transact(grant_waiver, waiver, build.QUALITY)
+    certificate = CertificateRequest(person="ann", certificate="HV", expires_at=until)
+    await plant.transact(certify, certificate, build.SUPERVISOR)
     return plant
 
 
@@ -51,7 +68,7 @@ def a_column(ledger: str, closing: tuple[str, ...]) -> str:
 
 
 ROLE = {"role": "mes_app"}
-EMPTY = {"curve", "lot_document"}
+EMPTY = {"lot_document", "first_article"}
 
 
 async def test_not_even_the_owner_can(built: Database, plant_name: str) -> None:

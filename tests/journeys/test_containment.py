@@ -9,9 +9,9 @@ from mes.execution.messages import Component
 from mes.genealogy.trace import where_used
 from mes.plan.messages import PlantFiles
 from mes.plan.service import apply_plan
-from mes.quality.messages import ContainRequest, ReleaseRequest
+from mes.quality.messages import ContainRequest
 from mes.quality.queries import holds
-from mes.quality.service import contain, release_containment
+from mes.quality.service import contain
 from mes.records.audit import audit
 from tests.build import line as build
 
@@ -94,11 +94,7 @@ async def test_a_release_frees_what_the_containment_held_and_nothing_else(plant:
     by_lot = await plant.transact(contain, ContainRequest(lot="CELL-L1", reason="supplier notice"), build.ACTOR)
     by_unit = await plant.transact(contain, ContainRequest(serial=pack, reason="scratch"), build.ACTOR)
     assert by_lot.held == sorted([module, pack])
-    await plant.transact(
-        release_containment, ReleaseRequest(containment=by_lot.containment, reason="false alarm"), build.ACTOR
-    )
+    await build.release(plant, by_lot.containment, "false alarm")
     assert not (await build.permit(plant, "GC1-110", pack)).granted
-    await plant.transact(
-        release_containment, ReleaseRequest(containment=by_unit.containment, reason="polished"), build.ACTOR
-    )
+    await build.release(plant, by_unit.containment, "polished")
     assert (await build.permit(plant, "GC1-110", pack)).granted

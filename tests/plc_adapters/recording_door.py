@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from mes.execution.messages import PermitAnswer, PermitRequest, RecipeAnswer, Refusal, ReportAnswer, ResultReport
-from mes.execution.rules import Reason
+from mes.execution.rules.words import Reason
 from plc_adapters.door import NotUnderstood
 from plc_adapters.port import Problem
 

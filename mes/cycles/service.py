@@ -1,0 +1,47 @@
+"""Writes permits, cycles and findings; called by the acts above."""
+
+from sqlalchemy import BigInteger, Boolean, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.statement import Clause
+
+ANSWER = Clause(
+    """
+    answered AS (
+        INSERT INTO permit (station_id, cycle, asker, serial, unit_id, lot_id, step_id, granted, refusals, verdicts,
+                            facts, waivers, operator, second_operator, asked_at)
+        VALUES (:station_id, :cycle, :asker, :serial, :unit_id, :lot_id, :step_id, :granted, :refusals,
+                CAST(:verdicts AS jsonb), CAST(:facts AS jsonb), :waivers, :operator, :second_operator, :at))
+    """,
+    {
+        **dict.fromkeys(("station_id", "unit_id", "lot_id", "step_id"), BigInteger()),
+        "granted": Boolean(),
+        "refusals": ARRAY(Text),
+        "waivers": ARRAY(BigInteger),
+    },
+)
+# `recorded` gives the cycle's id to the clauses that write its values, parts and lots.
+RECORD = Clause(
+    """
+    recorded AS (
+        INSERT INTO cycle (id, station_id, cycle, asker, unit_id, lot_id, step_id, permit_id, tool_id, verdict,
+                           station_verdict, answer, program_revision, operator, second_operator, waivers, started_at,
+                           ended_at, reported_at)
+        OVERRIDING SYSTEM VALUE
+        VALUES (coalesce(:cycle_id, nextval('cycle_id_seq')), :station_id, :cycle, :asker, :unit_id, :lot_id, :step_id,
+                :permit_id, :tool_id, :verdict, :station_verdict, CAST(:answer AS jsonb), :program_revision, :operator,
+                :second_operator, :waivers, :started_at, :ended_at, :at)
+        RETURNING id),
+    found AS (
+        INSERT INTO finding (cycle_id, code, rules_version, facts)
+        SELECT recorded.id, f.code, f.version, f.facts::jsonb
+        FROM recorded, unnest(:codes, :versions, :facts) AS f (code, version, facts))
+    """,
+    {
+        **dict.fromkeys(("cycle_id", "station_id", "unit_id", "lot_id", "permit_id", "tool_id"), BigInteger()),
+        "waivers": ARRAY(BigInteger),
+        "codes": ARRAY(Text),
+        "versions": ARRAY(BigInteger),
+        "facts": ARRAY(Text),
+    },
+)

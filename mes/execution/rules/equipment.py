@@ -1,0 +1,105 @@
+"""Rules of the station: its checks, tools, recipe and program, the first article, and the people at it."""
+
+from datetime import timedelta
+
+from mes.execution.rules.facts import CheckSeen, Facts
+from mes.execution.rules.rule import BOARD, KEPT, QUALITY, Rule
+from mes.execution.rules.words import Reason
+
+_NAMES = {"known_good": "known-good master", "known_bad": "known-bad master", "daily": "daily check"}
+
+
+def check_failed(facts: Facts) -> str | None:
+    """A station that failed its last check of any kind is blocked. Plant rule 8."""
+    if not facts.station.checks:
+        return None
+    failed = [check for check in facts.station.checks if not check.passed]
+    return "; ".join(f"{_named(check)} at {check.checked_at:%Y-%m-%d %H:%M}" for check in failed)
+
+
+def _named(check: CheckSeen) -> str:
+    kind = _NAMES.get(check.kind, check.kind)
+    return f"{kind} of {check.tool}" if check.tool else kind
+
+
+def check_due(facts: Facts) -> str | None:
+    """Masters and daily checks are good for so many hours. Plant rule 11."""
+    if not facts.station.due_h:
+        return None
+    due = []
+    for kind, hours in facts.station.due_h.items():
+        last = max((check.checked_at for check in facts.station.checks if check.kind == kind), default=None)
+        if last is None or facts.at - last > timedelta(hours=hours):
+            due.append(f"{_NAMES[kind]}, {f'last at {last:%Y-%m-%d %H:%M}' if last else 'never done'}")
+    return "; ".join(due)
+
+
+def calibrated(facts: Facts) -> str | None:
+    """No tool is used after its calibration has ended. Plant rule 8."""
+    used = [tool for tool in facts.station.tools if tool.is_used and tool.calibration_due is not None]
+    if not used:
+        return None
+    over = [tool for tool in used if tool.calibration_due is not None and tool.calibration_due < facts.at.date()]
+    return "; ".join(f"{tool.code}, due {tool.calibration_due}" for tool in over)
+
+
+def article_signed(facts: Facts) -> str | None:
+    """The first article after a change is signed by a second person before the next is begun. Plant rule 10."""
+    step = facts.progress.step
+    if step is None or not step.conditions.first_article:
+        return None
+    return facts.station.open_article or KEPT
+
+
+def recipe(facts: Facts) -> str | None:
+    """The machine holds the recipe of the unit's own revision, where it says which it holds. Plant rule 2."""
+    step = facts.progress.step
+    read = facts.asked.recipe_digest
+    if step is None or step.recipe is None or (read is None and not step.conditions.reads_back):
+        return None
+    if read == step.recipe.digest:
+        return KEPT
+    return f"{read[:12] if read else 'it did not say which'} instead of {step.recipe.name} {step.recipe.digest[:12]}"
+
+
+def program(facts: Facts) -> str | None:
+    """The machine runs the program that the route names. Plant rule 2."""
+    step = facts.progress.step
+    if step is None or step.conditions.program is None:
+        return None
+    read = facts.asked.program
+    return (
+        KEPT if read == step.conditions.program else f"{read or 'it did not say which'}, not {step.conditions.program}"
+    )
+
+
+def persons(facts: Facts) -> str | None:
+    """So many persons are named, two different ones where two are asked for. Plant rule 12."""
+    step = facts.progress.step
+    needed = max(step.conditions.persons, 1 if step.conditions.certificate else 0) if step else 0
+    if not needed:
+        return None
+    named = len(set(facts.asked.operators))
+    return KEPT if named >= needed else f"{needed} person{'s' if needed > 1 else ''} named, not {named}"
+
+
+def certified(facts: Facts) -> str | None:
+    """Whoever is named is certified for the step today. Plant rule 12."""
+    step = facts.progress.step
+    if step is None or step.conditions.certificate is None:
+        return None
+    name, known = step.conditions.certificate, facts.asked.certificates
+    without = [p for p in dict.fromkeys(facts.asked.operators) if p not in known or known[p] <= facts.at]
+    return "; ".join(f"{p} for {name}" + (f" since {known[p]:%Y-%m-%d}" if p in known else "") for p in without)
+
+
+RULES = (
+    Rule(Reason.CHECK_FAILED, check_failed),
+    Rule(Reason.CHECK_DUE, check_due, BOARD),
+    Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY),
+    Rule(Reason.FIRST_ARTICLE_OPEN, article_signed),
+    Rule(Reason.RECIPE_WRONG, recipe, QUALITY),
+    Rule(Reason.PROGRAM_WRONG, program, QUALITY),
+    Rule(Reason.PERSON_MISSING, persons),
+    Rule(Reason.NOT_CERTIFIED, certified, BOARD),
+)

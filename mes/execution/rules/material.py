@@ -1,0 +1,49 @@
+"""Rules of what is fitted and used up: `fitting.py` compares it with the record, and each rule says its part of it."""
+
+from collections.abc import Callable
+
+from mes.execution.rules.facts import Facts
+from mes.execution.rules.rule import LAW, QUALITY, Rule
+from mes.execution.rules.words import Reason
+
+# What may be waived is the choice of a part, never where a part is or whether it is held.
+_WAIVED = {
+    Reason.COMPONENT_WRONG: QUALITY,
+    Reason.COMPONENT_REVISION: QUALITY,
+    Reason.LOT_WRONG: QUALITY,
+    Reason.LOT_EXPIRED: QUALITY,
+    Reason.LOT_NOT_FIRST: QUALITY,
+}
+_JUDGED = (
+    Reason.COMPONENT_ON_HOLD,
+    Reason.COMPONENT_SCRAPPED,
+    Reason.COMPONENT_ELSEWHERE,
+    Reason.POSITION_TAKEN,
+    Reason.COMPONENT_UNKNOWN,
+    Reason.COMPONENT_WRONG,
+    Reason.COMPONENT_REVISION,
+    Reason.COMPONENT_UNFINISHED,
+    Reason.COMPONENT_UNTESTED,
+    Reason.COMPONENT_MISSING,
+    Reason.LOT_UNKNOWN,
+    Reason.LOT_WRONG,
+    Reason.LOT_NOT_RELEASED,
+    Reason.LOT_EXPIRED,
+    Reason.LOT_NOT_FIRST,
+    Reason.LOT_OVERDRAWN,
+    Reason.REMOVAL_UNKNOWN,
+)
+SHOWN = 20
+
+
+def _said(reason: Reason) -> Callable[[Facts], str | None]:
+    def judge(facts: Facts) -> str | None:
+        names = facts.parts.get(reason)
+        if names is None:
+            return None
+        return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+    return judge
+
+
+RULES = tuple(Rule(reason, _said(reason), _WAIVED.get(reason, LAW), is_covered=False) for reason in _JUDGED)

@@ -1,0 +1,280 @@
+"""Gathers, in one read, the facts a permit or a report is decided by."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, DateTime, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from mes.db import ReadSession, Session
+from mes.execution.rules import WaiverSeen
+from mes.execution.rules.facts import CheckSeen
+from mes.execution.rules.progress import StepSeen
+from mes.statement import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A hold on one of the units or lots a message names, or on the subject's order."""
+
+    id: int
+    unit_id: int | None
+    lot_id: int | None
+    order_id: int | None
+    reason: str
+    stops: Sequence[str]
+    at_operation: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What stands at a position of the unit already, or was used up in it."""
+
+    part_id: int
+    position: int | None
+    child_id: int | None
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LotSeen:
+    """How long a lot may be used. `earlier`: a lot of its part that expires before it, where the part asks."""
+
+    expires_on: date | None
+    unusable_at: datetime | None
+    earlier: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LastCycle:
+    """The station's latest cycle, and what it may take to call the next one a first article."""
+
+    reported_at: datetime
+    tool_id: int | None
+    lot_ids: frozenset[int]
+    shift_started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that one read finds out about a message's station, cycle, unit and parts."""
+
+    station_id: int | None
+    operations: tuple[str, ...]
+    due_h: dict[str, float]
+    tools: Sequence[tuple[int, str, date | None]]
+    checks: Sequence[CheckSeen]
+    open_article: str | None  # the first article that waits for its signature
+    article_failed: bool  # the latest one was signed as failed, and none has been made since
+    last_cycle: LastCycle | None
+    permit_id: int | None
+    permit_serial: str | None
+    permit_granted: bool | None
+    permit_verdicts: dict[str, tuple[int, str]]
+    permit_facts: dict[str, Any]
+    permit_waivers: Sequence[int]
+    permit_step_id: int | None
+    cycle_id: int | None
+    cycle_answer: dict[str, Any] | None
+    cycle_times: tuple[datetime | None, datetime | None]
+    order: str | None
+    order_state: str | None
+    revisions: dict[int, int]  # part id -> the revision the order was released with
+    steps: dict[int, StepSeen]
+    reworks: dict[str, int]
+    waivers: tuple[WaiverSeen, ...]
+    certificates: dict[tuple[str, str], datetime]  # (person, certificate) -> until when
+    holds: tuple[OpenHold, ...]
+    lots: dict[int, LotSeen]
+    fitted: tuple[Fitted, ...]
+    elsewhere: dict[int, int]  # child id -> the parent it is in
+    above: frozenset[int]  # what the unit itself is in, all the way up
+
+
+# One statement, so that its cost doesn't grow with what is asked; taken after the locks, so that it sees what those
+# who held them before have committed.
+_SEE = Prepared(
+    text(
+        """
+        SELECT s.id AS station_id, s.operations, s.known_good_h, s.known_bad_h, s.daily_h,
+            (SELECT json_agg(json_build_array(t.id, t.code, t.calibration_due) ORDER BY t.id)::text
+             FROM tool t WHERE t.station_id = s.id) AS tools,
+            (SELECT json_agg(json_build_array(k.kind, k.passed, k.checked_at, t.code))::text FROM (
+                SELECT DISTINCT ON (kind, tool_id) kind, tool_id, passed, checked_at FROM station_check
+                WHERE station_id = s.id ORDER BY kind, tool_id, id DESC) k LEFT JOIN tool t ON t.id = k.tool_id
+            ) AS checks,
+            (SELECT a.why FROM first_article a WHERE a.station_id = s.id AND a.signed_at IS NULL
+             ORDER BY a.id LIMIT 1) AS open_article,
+            (SELECT a.sign_verdict FROM first_article a WHERE :looks_back AND a.station_id = s.id
+             ORDER BY a.id DESC LIMIT 1) AS article_verdict,
+            (SELECT json_build_array(y.reported_at, y.tool_id, (
+                    SELECT array_agg(DISTINCT i.lot_id) FROM installation i
+                    WHERE i.parent_id = y.unit_id AND i.cycle_id = y.id AND i.child_id IS NULL), (
+                    SELECT max((d.day + t.start::time) AT TIME ZONE w.timezone)
+                    FROM line n JOIN site w ON w.id = n.site_id, unnest(n.shift_starts) AS t (start),
+                         LATERAL (SELECT (:at AT TIME ZONE w.timezone)::date - b AS day
+                                  FROM generate_series(0, 1) AS b) AS d
+                    WHERE n.id = s.line_id AND (d.day + t.start::time) AT TIME ZONE w.timezone <= :at))::text
+             FROM cycle y WHERE :looks_back AND y.station_id = s.id ORDER BY y.id DESC LIMIT 1) AS last_cycle,
+            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.verdicts::text, p.facts::text,
+            p.waivers AS permit_waivers, p.step_id AS permit_step_id,
+            c.id AS cycle_id, c.answer::text, c.started_at, c.ended_at,
+            o.number AS order_number, o.state AS order_state,
+            (SELECT json_object_agg(r.part_id, r.revision_id)::text FROM order_revision r
+             WHERE r.order_id = o.id) AS revisions,
+            (SELECT json_agg(json_build_array(y.step_id, y.ids, y.passed, y.ended, y.reported))::text FROM (
+                SELECT step_id, array_agg(id ORDER BY id) AS ids,
+                       array_agg(verdict = 'passed' ORDER BY id) AS passed,
+                       max(ended_at) FILTER (WHERE verdict = 'passed') AS ended,
+                       max(reported_at) FILTER (WHERE verdict = 'passed') AS reported
+                FROM cycle WHERE unit_id = :unit_id OR lot_id = :lot_id GROUP BY step_id) y) AS steps,
+            (SELECT json_object_agg(d.operation, d.after_cycle)::text FROM (
+                SELECT operation, max(after_cycle) AS after_cycle FROM disposition
+                WHERE unit_id = :unit_id AND decision = 'rework' GROUP BY operation) d) AS reworks,
+            (SELECT json_agg(json_build_array(w.id, w.rule, x.code, w.operation) ORDER BY w.id)::text
+             FROM waiver w LEFT JOIN station x ON x.id = w.station_id
+             WHERE w.revoked_at IS NULL AND w.ends_at > :at AND w.starts_at <= :at
+               AND (w.unit_ids IS NULL OR :unit_id = ANY(w.unit_ids))) AS waivers,
+            (SELECT json_agg(json_build_array(person, name, until))::text FROM (
+                SELECT person, name, max(expires_at) AS until FROM certificate
+                WHERE person = ANY(:people) AND withdrawn_at IS NULL GROUP BY person, name) q) AS certificates,
+            (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.order_id, h.reason, h.stops,
+                                              h.at_operation) ORDER BY h.id)::text
+             FROM hold h WHERE h.released_at IS NULL
+               AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids) OR h.order_id = ANY(:order_ids))) AS holds,
+            (SELECT json_agg(json_build_array(l.id, l.expires_on,
+                    l.opened_at + make_interval(secs => q.pot_life_min * 60), (
+                        SELECT b.number FROM lot b
+                        WHERE q.fefo AND b.part_id = l.part_id AND b.state = 'released' AND b.quantity_left > 0
+                          AND b.expires_on < coalesce(l.expires_on, 'infinity')
+                          AND b.expires_on >= (:at AT TIME ZONE 'UTC')::date
+                          AND NOT EXISTS (SELECT FROM hold h WHERE h.lot_id = b.id AND h.released_at IS NULL)
+                        ORDER BY b.expires_on, b.id LIMIT 1)))::text
+             FROM lot l JOIN part q ON q.id = l.part_id WHERE l.id = ANY(:lot_ids)) AS lots,
+            (WITH RECURSIVE above AS (
+                SELECT i.parent_id AS id FROM installation i WHERE i.child_id = :parent_id AND i.removed_at IS NULL
+                UNION SELECT i.parent_id FROM installation i JOIN above a ON i.child_id = a.id
+                      WHERE i.removed_at IS NULL)
+             SELECT array_agg(id) FROM above) AS above,
+            f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents
+        FROM (SELECT) AS one
+        LEFT JOIN station s ON s.code = :station
+        LEFT JOIN permit p ON p.station_id = s.id AND p.cycle = :cycle
+        LEFT JOIN cycle c ON c.station_id = s.id AND c.cycle = :cycle
+        LEFT JOIN work_order o ON o.id = :order_id
+        LEFT JOIN LATERAL (
+            SELECT array_agg(i.part_id) AS part_ids, array_agg(i.position) AS positions,
+                   array_agg(i.child_id) AS child_ids, array_agg(i.quantity) AS quantities
+            FROM installation i WHERE i.parent_id = :parent_id AND i.removed_at IS NULL) AS f ON true
+        LEFT JOIN LATERAL (
+            SELECT array_agg(i.child_id) AS children, array_agg(i.parent_id) AS parents
+            FROM installation i WHERE i.child_id = ANY(:child_ids) AND i.removed_at IS NULL) AS e ON true
+        """
+    ).bindparams(
+        *(bindparam(name, type_=Text) for name in ("station", "cycle")),
+        *(bindparam(name, type_=BigInteger) for name in ("unit_id", "lot_id", "order_id", "parent_id")),
+        *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("unit_ids", "lot_ids", "child_ids", "order_ids")),
+        bindparam("looks_back", type_=Boolean),
+        bindparam("people", type_=ARRAY(Text)),
+        bindparam("at", type_=DateTime(timezone=True)),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to look up: the message's names, and the ids that the locks have found.
+
+    `parent_id`: the unit whose content is asked for; None: nothing is fitted or taken out. `looks_back`: whether the
+    station's last cycle matters.
+    """
+
+    at: datetime
+    station: str
+    cycle: str
+    people: Sequence[str]
+    unit_id: int | None
+    lot_id: int | None
+    order_id: int | None
+    order_ids: Sequence[int]
+    unit_ids: Sequence[int]
+    lot_ids: Sequence[int]
+    parent_id: int | None
+    child_ids: Sequence[int]
+    looks_back: bool
+
+
+async def see(session: ReadSession, question: Question) -> Seen:
+    """Gather what is recorded: the caller holds the locks."""
+    values = {name: getattr(question, name) for name in _SEE.names if name != "at"}
+    row = (await session.run(_SEE, **values, **({} if isinstance(session, Session) else {"at": question.at})))[0]
+    due = {"known_good": row["known_good_h"], "known_bad": row["known_bad_h"], "daily": row["daily_h"]}
+    return Seen(
+        station_id=row["station_id"],
+        operations=tuple(row["operations"] or ()),
+        due_h={kind: hours for kind, hours in due.items() if hours is not None},
+        tools=[(id_, code, _day(day)) for id_, code, day in _list(row["tools"])],
+        checks=[CheckSeen(kind, passed, _time(at), tool) for kind, passed, at, tool in _list(row["checks"])],
+        open_article=row["open_article"],
+        article_failed=row["article_verdict"] == "failed",
+        last_cycle=_last_cycle(row["last_cycle"]),
+        permit_id=row["permit_id"],
+        permit_serial=row["permit_serial"],
+        permit_granted=row["granted"],
+        permit_verdicts=json.loads(row["verdicts"]) if row["verdicts"] else {},
+        permit_facts=json.loads(row["facts"]) if row["facts"] else {},
+        permit_waivers=row["permit_waivers"] or (),
+        permit_step_id=row["permit_step_id"],
+        cycle_id=row["cycle_id"],
+        cycle_answer=json.loads(row["answer"]) if row["answer"] else None,
+        cycle_times=(row["started_at"], row["ended_at"]),
+        order=row["order_number"],
+        order_state=row["order_state"],
+        revisions={int(part): revision for part, revision in json.loads(row["revisions"] or "{}").items()},
+        steps={
+            step: StepSeen(ids, passed, _moment(ended), _moment(reported))
+            for step, ids, passed, ended, reported in _list(row["steps"])
+        },
+        reworks=json.loads(row["reworks"] or "{}"),
+        waivers=tuple(WaiverSeen(*waiver) for waiver in _list(row["waivers"])),
+        certificates={(person, name): _time(until) for person, name, until in _list(row["certificates"])},
+        holds=tuple(OpenHold(*hold) for hold in _list(row["holds"])),
+        lots={id_: LotSeen(_day(day), _moment(at), earlier) for id_, day, at, earlier in _list(row["lots"])},
+        fitted=tuple(
+            Fitted(*edge) for edge in _columns(row["part_ids"], row["positions"], row["child_ids"], row["quantities"])
+        ),
+        elsewhere=dict(_columns(row["children"], row["parents"])),
+        above=frozenset(row["above"] or ()),
+    )
+
+
+def _list(told: str | None) -> list[Any]:
+    found: list[Any] = json.loads(told) if told else []
+    return found
+
+
+def _time(told: str) -> datetime:
+    return datetime.fromisoformat(told)
+
+
+def _moment(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None
+
+
+def _day(told: str | None) -> date | None:
+    return date.fromisoformat(told) if told else None
+
+
+def _last_cycle(told: str | None) -> LastCycle | None:
+    if told is None:
+        return None
+    reported_at, tool_id, lots, shift = json.loads(told)
+    return LastCycle(_time(reported_at), tool_id, frozenset(lots or ()), _moment(shift))
+
+
+def _columns(*arrays: Sequence[Any] | None) -> Iterable[tuple[Any, ...]]:
+    return zip(*(array or () for array in arrays), strict=True)
