@@ -22,7 +22,7 @@ from mes.db import Database, open_database
 from mes.embedded_postgres import EmbeddedPostgresError
 from mes.errors import MesError
 from mes.plantdb import plant_database
-from mes.render import show_error, show_history, show_trace, show_where_used
+from mes.render import show_error, show_history, show_trace, show_where_used, show_why
 from mes.settings import get_settings
 
 cli = typer.Typer(
@@ -230,6 +230,29 @@ def history(serial: Annotated[str, typer.Argument(help="Serial of a unit.")], as
             return await read(session, serial)
 
     show(with_database(work), as_json, show_history)
+
+
+@cli.command()
+def why(
+    serial: Annotated[str, typer.Argument(help="Serial of a unit, or number of a lot.")],
+    station: Annotated[str, typer.Argument(help="Code of the station.")],
+    operator: Annotated[str | None, typer.Option(help="Who would work.")] = None,
+    second_operator: Annotated[str | None, typer.Option(help="Who would work with them.")] = None,
+    lot: Annotated[list[str] | None, typer.Option(help="A lot that would be used up; may be given again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask, without effect, whether a station would be permitted: if not, why, what clears it, and who may."""
+    from mes.execution.messages import WhyRequest
+    from mes.execution.permits import explain_permit
+
+    asked = {"station": station, "serial": serial, "operator": operator, "second_operator": second_operator}
+    message = WhyRequest(**asked, lots=lot or [])
+
+    async def work(database: Database) -> Any:
+        async with database.reading() as session:
+            return await explain_permit(session, message.as_request())
+
+    show(with_database(work), as_json, show_why)
 
 
 @cli.command()

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.tree import Tree
 
 from mes.errors import MesError
+from mes.execution.messages import WhyAnswer
 from mes.genealogy.messages import Trace, TreeNode, WhereUsed
-from mes.records.messages import History, LineNow
+from mes.quality.messages import HoldAnswer
+from mes.records.messages import History, LineNow, RefusalRecord
 
 _VERDICT = {"passed": "[green]passed[/]", "failed": "[red]FAILED[/]"}
 
@@ -77,14 +79,46 @@ def show_history(history: History) -> RenderableType:
         notes += [finding["text"] for finding in cycle.findings]
         verdict = _VERDICT[cycle.verdict]
         rows.append((cycle.reported_at, f"{cycle.operation} {cycle.name}", cycle.station, verdict, "\n".join(notes)))
-    rows += [(r.asked_at, "refused", r.station, "[yellow]no[/]", ", ".join(r.reasons)) for r in history.refusals]
+    rows += [(r.asked_at, "refused", r.station, "[yellow]no[/]", _reasons(r)) for r in history.refusals]
+    rows += [
+        (d.decided_at, f"{d.decision.replace('_', ' ')} {d.operation or ''}", d.decided_by, "", d.reason)
+        for d in history.dispositions
+    ]
+    rows += [(w.starts_at, f"waiver {w.waiver}", w.approved_by, "", f"{w.rule}: {w.reason}") for w in history.waivers]
     rows += [(p.installed_at, f"fitted in {p.parent}", f"position {p.position}", "", "") for p in history.places]
     rows += [(p.removed_at, f"taken out of {p.parent}", "", "", "") for p in history.places if p.removed_at]
-    rows += [(h.opened_at, "hold", h.opened_by, "", h.reason) for h in history.holds]
+    rows += [(h.opened_at, "hold", h.opened_by, "", f"{h.reason} (stops {_stops(h)})") for h in history.holds]
     rows += [(h.released_at, "released", h.released_by, "", h.release_reason) for h in history.holds if h.released_at]
     for at, *rest in sorted(rows, key=lambda row: row[0]):
         table.add_row(f"{at:%Y-%m-%d %H:%M:%S}", *map(str, rest))
     return table
+
+
+def _reasons(refusal: RefusalRecord) -> str:
+    said = [(reason.replace("_", " "), refusal.details.get(reason)) for reason in refusal.reasons]
+    return "\n".join(f"{reason}: {detail}" if detail else reason for reason, detail in said)
+
+
+def _stops(hold: HoldAnswer) -> str:
+    return ", ".join(hold.stops) + (f" from {hold.at_operation} on" if hold.at_operation else "")
+
+
+def show_why(why: WhyAnswer) -> RenderableType:
+    """Say whether a station would be permitted, and if not, why, what clears it and who may."""
+    answer = "[green]would be granted[/]" if why.granted else "[red]would be refused[/]"
+    step = f" for step {why.operation}" if why.operation else ""
+    head = f"{why.serial} at {why.station}{step}: {answer}. What can be done with it now: {why.next_step}."
+    table = Table(box=None, pad_edge=False)
+    for heading in ("why not", "what clears it", "who may"):
+        table.add_column(heading)
+    for refusal in why.refusals:
+        table.add_row(refusal.text, refusal.clears, ", ".join(refusal.who) or "nobody")
+    kept = [verdict.rule.replace("_", " ") for verdict in why.verdicts if verdict.verdict == "kept"]
+    waived = [verdict.rule.replace("_", " ") for verdict in why.verdicts if verdict.verdict == "waived"]
+    notes = f"[dim]Asked and kept: {', '.join(kept) or 'none'}.[/]"
+    if waived:
+        notes += f"\n[yellow]Waived: {', '.join(waived)} (waivers {', '.join(map(str, why.waivers))}).[/]"
+    return Group(head, *([table] if why.refusals else []), notes)
 
 
 def show_line(line: LineNow) -> RenderableType:

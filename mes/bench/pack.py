@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from mes import clock
 from mes.bench.load import Connection
 from mes.bench.plant import ACTOR, BenchPlant, bench_plant, scratch_server, serving
 from mes.genealogy.trace import trace
@@ -23,7 +24,8 @@ from mes.stock import Stock
 
 MODULE_STATIONS = ("020", "030", "040", "050", "060", "070", "080", "090")
 PACK_STATIONS = ("100", "110", "120", "130", "140", "150", "160", "170", "180")
-AT = {"started_at": "2026-11-23T08:30:00Z", "ended_at": "2026-11-23T08:31:00Z"}
+RAMP = [n / 10 for n in range(200)]  # points of each curve
+AT = {"started_at": clock.iso_now(), "ended_at": clock.iso_now()}
 
 
 @dataclass
@@ -105,7 +107,14 @@ async def _step(
         cells = [cell["serial"] for cell in job["cells"]]
         fitted = cells if part == "CELL-LFP-15" else [job["serials"].get(part, module)]
         components += [{"part": part, "serial": one, "position": n} for n, one in enumerate(fitted, start=1)]
-    body = head | AT | {"verdict": "passed", "values": values, "components": components, "lots": lots}
+    curves = [
+        {"characteristic": c["name"], "ordinal": n, "x": RAMP, "y": RAMP}
+        for c in permit["characteristics"]
+        if c["kind"] == "curve"
+        for n in range(1, c["count"] + 1)
+    ]
+    body = head | AT | {"verdict": "passed", "values": values, "curves": curves}
+    body |= {"components": components, "lots": lots}
     answer = await connection.post("/api/station/report", body)
     run.requests += 2
     run.sent.setdefault(serial, {}).update({f"{operation}.{name}": sent for name, sent in values.items()})

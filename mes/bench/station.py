@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from mes import clock
 from mes.bench.by_hand import CALL, FUNCTION
 from mes.bench.load import Measured, drive
 from mes.bench.plant import ACTOR, BenchPlant, bench_plant, scratch_server, serving
@@ -132,8 +133,8 @@ def _head(serial: str) -> dict[str, Any]:
 def _report(serial: str, fitted: list[str]) -> dict[str, Any]:
     return _head(serial) | {
         "verdict": "passed",
-        "started_at": "2026-11-23T08:30:00Z",
-        "ended_at": "2026-11-23T08:31:00Z",
+        "started_at": clock.iso_now(),
+        "ended_at": clock.iso_now(),
         "values": {f"c{n:02}": [3.2 + n / 100 + v / 1000 for v in range(6)] for n in range(10)},
         "components": [{"part": SUB, "serial": s, "position": n} for n, s in enumerate(fitted, start=1)],
     }

@@ -1,13 +1,22 @@
 """Compares what the files want with what is stored, field by field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from mes.plan.messages import Action, Change, Detail, PlantFiles
-from mes.products.messages import CharacteristicSpec, PartSpec, ProductSpec
+from mes.products.messages import (
+    CONDITIONS,
+    BomItemSpec,
+    CharacteristicSpec,
+    ClockSpec,
+    PartSpec,
+    ProductSpec,
+    StepSpec,
+)
 
 Kind = Literal["site", "line", "station", "tool", "part", "product"]
 Fields = dict[str, str | None]  # a field's name and its value as text
+CHECKS = ("known_good_h", "known_bad_h", "daily_h")
 Things = dict[tuple[Kind, str], Fields]  # (kind, code) -> its fields
 
 
@@ -15,18 +24,34 @@ def wanted_plant(files: PlantFiles) -> Things:
     """What the files say of sites, lines, stations and tools."""
     things: Things = {}
     for site in files.sites:
-        things["site", site.code] = {"name": site.name}
+        things["site", site.code] = {"name": site.name, "timezone": site.timezone}
         for line in site.lines:
-            things["line", line.code] = {"name": line.name, "site": site.code}
+            shifts = said(line.shift_starts)
+            things["line", line.code] = {"name": line.name, "site": site.code, "shift_starts": shifts}
             for ordinal, station in enumerate(line.stations, 1):
-                operations = ", ".join(station.operations)
-                fields: Fields = {"name": station.name, "line": line.code, "ordinal": str(ordinal)}
-                things["station", station.code] = fields | {"operations": operations}
+                things["station", station.code] = {
+                    "name": station.name,
+                    "line": line.code,
+                    "ordinal": str(ordinal),
+                    "operations": said(station.operations),
+                    **{check: said(getattr(station, check)) for check in CHECKS},
+                }
                 for tool in station.tools:
                     due = tool.calibration_due.isoformat() if tool.calibration_due else None
-                    fields = {"name": tool.name, "station": station.code, "calibration_due": due}
+                    fields: Fields = {"name": tool.name, "station": station.code, "calibration_due": due}
                     things["tool", tool.code] = fields
     return things
+
+
+def said(value: str | float | Sequence[str] | None) -> str | None:
+    """Say a value so that different ones differ; none, false, 0 and an empty list say nothing."""
+    if not value:
+        return None
+    if value is True:
+        return "true"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value) if isinstance(value, str | int) else ", ".join(value)
 
 
 def wanted_parts(files: PlantFiles) -> Things:
@@ -40,6 +65,8 @@ def _part_fields(part: PartSpec) -> Fields:
         "trace": part.trace,
         "unit": part.unit,
         "serial_pattern": part.serial_pattern,
+        "pot_life_min": said(part.pot_life_min),
+        "fefo": said(part.fefo),
     }
     columns = part.receiving.columns() if part.receiving else {}
     for field, column in columns.items():
@@ -95,8 +122,7 @@ def product_fields(product: ProductSpec) -> Fields:
     """Say a product field by field, so that two revisions can be compared by a reader."""
     fields: Fields = {}
     for item in product.bom:
-        groups = f" in {item.groups} groups" if item.groups > 1 else ""
-        fields[f"bom {item.operation} {item.part}"] = f"{item.quantity:g}{groups}"
+        fields[f"bom {item.operation} {item.part}"] = _item_text(item)
     for recipe in product.recipes:
         for name, value in recipe.parameters.items():
             fields[f"recipe {recipe.name} {name}"] = str(value)
@@ -105,11 +131,28 @@ def product_fields(product: ProductSpec) -> Fields:
         fields[f"{step.operation} name"] = step.name
         fields[f"{step.operation} after"] = ", ".join(before) or None
         fields[f"{step.operation} recipe"] = step.recipe
+        # the word keeps them apart from a characteristic called attempts or program
+        fields |= {f"{step.operation} condition {name}": text for name, text in _conditions(step).items()}
         names = [c.name for c in step.characteristics]
         fields[f"{step.operation} order of values"] = ", ".join(names) or None
         for characteristic in step.characteristics:
             fields[f"{step.operation} {characteristic.name}"] = _characteristic_text(characteristic)
     return fields
+
+
+def _item_text(item: BomItemSpec) -> str:
+    groups = f" in {item.groups} groups" if item.groups > 1 else ""
+    alternates = f", or {', '.join(item.alternates)}" if item.alternates else ""
+    return f"{said(item.quantity)}{groups}{alternates}"
+
+
+def _conditions(step: StepSpec) -> Fields:
+    fields = {name: said(getattr(step, name)) for name in CONDITIONS if name != "clocks"}
+    return {"clocks": "; ".join(_clock_text(clock) for clock in step.clocks) or None, **fields}
+
+
+def _clock_text(clock: ClockSpec) -> str:
+    return f"after {clock.after}{_limits(clock.at_least_min, clock.at_most_min)} min"
 
 
 def _characteristic_text(characteristic: CharacteristicSpec) -> str:

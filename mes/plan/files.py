@@ -8,9 +8,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from mes.message import Code
-from mes.plan.checks import Problem
 from mes.plan.messages import PlantFiles
+from mes.plan.problem import Problem
 from mes.plan.yaml_tree import Place, Tree, read_tree
+from mes.plant.messages import TIME_OF_DAY, ZONE
 from mes.products.messages import SERIAL_PATTERN
 
 NAMING = ("number", "operation", "name", "code", "part")
@@ -98,6 +99,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
 _PATTERNS = {
     _CODE_PATTERN: "1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit",
     SERIAL_PATTERN: "letters, digits, {year} {week} {month} {day}, and at its end {number:06} (1 to 9 digits)",
+    ZONE: "an IANA time zone such as America/Chicago, or UTC",
+    TIME_OF_DAY: 'a time of day in quotes such as "06:00"',
 }
 _PLAIN = {
     "string_type": "a text (in quotes where it looks like a number, a date, yes or no)",

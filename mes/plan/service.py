@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mes.actor import Actor
 from mes.db import Database, ReadSession, Session
 from mes.errors import Malformed
 from mes.plan.changes import Things, compare, compare_product, wanted_parts, wanted_plant
-from mes.plan.checks import Known, Problem, check
+from mes.plan.checks import Known, check
 from mes.plan.files import FilesRead, read_files
 from mes.plan.messages import Change, PlanAnswer, PlantFiles
-from mes.plan.queries import known_parts, known_products, lock_plan, stored_plant, stored_receiving
+from mes.plan.problem import Problem
+from mes.plan.queries import known_parts, known_products, known_zones, lock_plan, stored_plant, stored_receiving
 from mes.plant import service as plant
 from mes.products import service as products
 from mes.products.messages import ProductSpec, spec_of
@@ -89,26 +90,19 @@ class _Stored:
     newest: dict[str, tuple[int, int]]  # part number -> id and number of its newest revision
 
     def known(self, broken: Iterable[str] = ()) -> Known:
-        return Known(self.base.parts, self.base.products, frozenset(broken))
+        return replace(self.base, broken=frozenset(broken))
 
 
 async def _read_stored(session: ReadSession, files: PlantFiles) -> _Stored:
     numbers = {part.number for part in files.parts} | {product.part for product in files.products}
-    numbers |= {item.part for product in files.products for item in product.bom}
-    parts, names = await known_parts(session, numbers)
-    receiving = await stored_receiving(session, numbers)
-    known, newest = await known_products(session)
-    things: Things = {
-        ("part", number): {
-            "name": names[number],
-            "trace": part.trace,
-            "unit": part.unit,
-            "serial_pattern": part.serial_pattern,
-            **receiving[number],
-        }
-        for number, part in parts.items()
-    }
-    return _Stored(Known(parts, known), things, newest)
+    for item in (item for product in files.products for item in product.bom):
+        numbers |= {item.part, *item.alternates}
+    parts, things = await known_parts(session, numbers)
+    for number, fields in (await stored_receiving(session, parts)).items():
+        things["part", number] |= fields
+    products, newest = await known_products(session)
+    zones = await known_zones(session, {site.timezone for site in files.sites} - {"UTC"})
+    return _Stored(Known(parts, products, zones=zones), things, newest)
 
 
 async def _compare(session: ReadSession, files: PlantFiles, stored: _Stored) -> PlanAnswer:

@@ -3,9 +3,14 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from mes.message import Code, Message, Moment, Name
+
+ZONE = r"^[A-Za-z][A-Za-z0-9_+-]{0,30}(/[A-Za-z0-9_+-]{1,30}){0,3}$"
+TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY)]
+Hours = Annotated[float | None, Field(gt=0, le=10_000)]
 
 
 class Spec(Message):
@@ -32,6 +37,15 @@ class StationSpec(Spec):
     operations: Annotated[
         list[Code], Field(min_length=1, max_length=50, description='Operations it can do, in quotes: ["040"].')
     ]
+    known_good_h: Annotated[
+        Hours, Field(description="Hours within which a known-good master must pass again; left out: none is asked for.")
+    ] = None
+    known_bad_h: Annotated[
+        Hours, Field(description="Hours within which a known-bad master must be caught again; left out: none.")
+    ] = None
+    daily_h: Annotated[
+        Hours, Field(description="Hours within which its daily check is due again; left out: none is asked for.")
+    ] = None
     tools: Annotated[list[ToolSpec], Field(max_length=200, description="Tools that belong to it.")] = []
 
 
@@ -40,6 +54,10 @@ class LineSpec(Spec):
 
     code: Annotated[Code, Field(description="The line's code, unique in the plant.")]
     name: Annotated[Name, Field(description="What people call it.")]
+    shift_starts: Annotated[
+        list[TimeOfDay],
+        Field(max_length=24, description='When its shifts start, in the site\'s time, in quotes: ["06:00", "14:00"].'),
+    ] = []
     stations: Annotated[
         list[StationSpec], Field(max_length=1_000, description="Its stations, in the order of the line.")
     ] = []
@@ -50,6 +68,11 @@ class SiteSpec(Spec):
 
     code: Annotated[Code, Field(description="The site's code.")]
     name: Annotated[Name, Field(description="What people call it.")]
+    timezone: Annotated[
+        str,
+        StringConstraints(pattern=ZONE),
+        Field(description="Its time zone by its IANA name, e.g. America/Chicago; default UTC."),
+    ] = "UTC"
     lines: Annotated[list[LineSpec], Field(max_length=200, description="Its production lines.")] = []
 
 

@@ -16,33 +16,37 @@ from mes.statement import Prepared
 _SITES = Prepared(
     text(
         """
-        INSERT INTO site (code, name)
-        SELECT code, name FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (code text, name text)
-        ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name
+        INSERT INTO site (code, name, timezone)
+        SELECT code, name, timezone
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (code text, name text, timezone text)
+        ON CONFLICT (code) DO UPDATE SET name = EXCLUDED.name, timezone = EXCLUDED.timezone
         """
     )
 )
 _LINES = Prepared(
     text(
         """
-        INSERT INTO line (site_id, code, name)
-        SELECT s.id, r.code, r.name
-        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (site text, code text, name text)
+        INSERT INTO line (site_id, code, name, shift_starts)
+        SELECT s.id, r.code, r.name, r.shift_starts
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (site text, code text, name text, shift_starts text[])
         JOIN site s ON s.code = r.site
-        ON CONFLICT (code) DO UPDATE SET site_id = EXCLUDED.site_id, name = EXCLUDED.name
+        ON CONFLICT (code) DO UPDATE SET site_id = EXCLUDED.site_id, name = EXCLUDED.name,
+               shift_starts = EXCLUDED.shift_starts
         """
     )
 )
 _STATIONS = Prepared(
     text(
         """
-        INSERT INTO station (line_id, code, name, ordinal, operations)
-        SELECT l.id, r.code, r.name, r.ordinal, r.operations
+        INSERT INTO station (line_id, code, name, ordinal, operations, known_good_h, known_bad_h, daily_h)
+        SELECT l.id, r.code, r.name, r.ordinal, r.operations, r.known_good_h, r.known_bad_h, r.daily_h
         FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-             AS r (line text, code text, name text, ordinal bigint, operations text[])
+             AS r (line text, code text, name text, ordinal bigint, operations text[], known_good_h float8,
+                   known_bad_h float8, daily_h float8)
         JOIN line l ON l.code = r.line ORDER BY l.id, r.ordinal
         ON CONFLICT (code) DO UPDATE SET line_id = EXCLUDED.line_id, name = EXCLUDED.name,
-               ordinal = EXCLUDED.ordinal, operations = EXCLUDED.operations
+               ordinal = EXCLUDED.ordinal, operations = EXCLUDED.operations, known_good_h = EXCLUDED.known_good_h,
+               known_bad_h = EXCLUDED.known_bad_h, daily_h = EXCLUDED.daily_h
         """
     )
 )
@@ -114,9 +118,9 @@ async def put_sites(session: Session, sites: Sequence[SiteSpec]) -> None:
     """Add the sites, lines, stations and tools that are new and change the others, by code. Four statements in all."""
     tables: Mapping[Prepared, list[dict[str, Any]]] = {_SITES: [], _LINES: [], _STATIONS: [], _TOOLS: []}
     for site in sites:
-        tables[_SITES].append({"code": site.code, "name": site.name})
+        tables[_SITES].append(site.model_dump(exclude={"lines"}))
         for line in site.lines:
-            tables[_LINES].append({"site": site.code, "code": line.code, "name": line.name})
+            tables[_LINES].append(line.model_dump(exclude={"stations"}) | {"site": site.code})
             for ordinal, station in enumerate(line.stations, 1):
                 row = station.model_dump(exclude={"tools"}) | {"line": line.code, "ordinal": ordinal}
                 tables[_STATIONS].append(row)

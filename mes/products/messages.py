@@ -15,6 +15,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Parameter = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=10_000)]
 SERIAL_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._:/+#-]|\{(year|week|month|day)\}){0,60}\{number:0[1-9]\}$"
 CONDITIONS = tuple(field.name for field in fields(Conditions))
+_SETS = ("rework_of", "repeats", "refits", "alternates")  # lists whose order means nothing
 SerialPattern = Annotated[str, StringConstraints(pattern=SERIAL_PATTERN)]
 
 
@@ -232,14 +233,21 @@ class ProductSpec(Spec):
         # Defaults are left out, so that a field added in a later version changes the digest of no older product.
         said = self.model_dump(mode="json", exclude_defaults=True)
         return {
-            "bom": sorted(said.get("bom", []), key=lambda item: (item["operation"], item["part"])),
+            "bom": sorted(map(_sorted_sets, said.get("bom", [])), key=lambda item: (item["operation"], item["part"])),
             "recipes": sorted(said.get("recipes", []), key=lambda recipe: str(recipe["name"])),
-            "route": [step | {"after": after} for step, after in zip(said["route"], self.predecessors(), strict=True)],
+            "route": [
+                _sorted_sets(step) | {"after": after}
+                for step, after in zip(said["route"], self.predecessors(), strict=True)
+            ],
         }
 
     def digest(self) -> str:
         """The identity of the content."""
         return digest(self.content())
+
+
+def _sorted_sets(said: dict[str, Any]) -> dict[str, Any]:
+    return said | {name: sorted(said[name]) for name in _SETS if name in said}
 
 
 def recipe_digest(recipe: RecipeSpec) -> str:

@@ -135,7 +135,7 @@ async def _read_steps(session: ReadSession, revision_id: int, bom: Iterable[BomI
         measured = tuple(characteristics[row.id])
         _, number_count, text_count = offsets((c.kind, c.count) for c in measured)
         conditions = Conditions.from_stored(row.conditions)
-        fits_at = {row.operation, *conditions.refits}
+        fits_at = {row.operation, conditions.instead_of, *conditions.refits}
         steps[row.operation] = StepPlan(
             id=row.id,
             operation=row.operation,

@@ -103,7 +103,7 @@ class StepPlan:
     characteristics: tuple[CharacteristicPlan, ...]
     number_count: int
     text_count: int
-    components: tuple[BomItemPlan, ...]  # a rework step has those of the operations it refits
+    components: tuple[BomItemPlan, ...]  # those of the operations it refits or replaces too
     conditions: Conditions = Conditions()
 
     @property

@@ -1,16 +1,13 @@
 """A lot: what it is, whether it is held, and which packs contain something of it."""
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
 
-from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.genealogy.trace import where_used
 from mes.http import DatabaseOf, reads
-from mes.materials.models import Lot
 from mes.materials.queries import describe_lot
 from mes.products.queries import get_part
-from mes.quality.models import Hold
+from mes.quality.queries import holds
 from mes.web.rendering import PageRoute, page
 from mes.web.search import is_readable, unknown
 
@@ -28,15 +25,10 @@ async def show_lot(request: Request, database: DatabaseOf, number: str) -> Respo
             lot = await describe_lot(session, number)
             part = await get_part(session, lot.part)
             used = await where_used(session, number)
-            holds = await _open_holds(session, number)
+            open_holds = await holds(session, lot=number)
     except NotFound:
         return unknown(request, number, "lot")
     between = [unit for unit in used.units if unit not in used.packs]
-    return page(request, "lot.html", lot=lot, part=part, used=used, holds=holds, between=between, shown=SHOWN_PACKS)
-
-
-async def _open_holds(session: ReadSession, number: str) -> list[Hold]:
-    columns = (Hold.id, Hold.containment_id, Hold.reason, Hold.opened_at, Hold.opened_by)
-    statement = select(*columns).join(Lot, Lot.id == Hold.lot_id)
-    rows = await session.execute(statement.where(Lot.number == number, Hold.released_at.is_(None)).order_by(Hold.id))
-    return [Hold(**row) for row in rows.mappings()]
+    return page(
+        request, "lot.html", lot=lot, part=part, used=used, holds=open_holds, between=between, shown=SHOWN_PACKS
+    )

@@ -1,10 +1,11 @@
-"""Tells a unit's history for reading: each cycle with what it measured and broke, each refusal with its reasons."""
+"""Tells a unit's history for reading: each cycle, refusal and decision with what it says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mes.products.rules import CharacteristicPlan, ProductPlan
+from mes.quality.messages import DispositionRecord
 from mes.records.messages import CycleRecord, History, RefusalRecord
 from mes.web.rendering import number
 
@@ -24,18 +25,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of the history: a cycle with its values, or a refusal."""
+    """One row of the history: a cycle with its values, a refusal, or a decision about the unit."""
 
     at: datetime
-    cycle: CycleRecord | None
-    refusal: RefusalRecord | None
-    measured: list[Measured]
+    cycle: CycleRecord | None = None
+    refusal: RefusalRecord | None = None
+    decision: DispositionRecord | None = None
+    measured: Sequence[Measured] = ()
 
 
 def events_of(known: History, plan: ProductPlan | None) -> list[Event]:
     """Everything that happened to a unit, in order of time."""
-    events = [Event(cycle.reported_at, cycle, None, _measured(cycle, plan)) for cycle in known.cycles]
-    events += [Event(refusal.asked_at, None, refusal, []) for refusal in known.refusals]
+    events = [Event(cycle.reported_at, cycle=cycle, measured=_measured(cycle, plan)) for cycle in known.cycles]
+    events += [Event(refusal.asked_at, refusal=refusal) for refusal in known.refusals]
+    events += [Event(decision.decided_at, decision=decision) for decision in known.dispositions]
     return sorted(events, key=lambda event: event.at)
 
 

@@ -4,10 +4,10 @@ import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from mes import clock
 from mes.actor import Actor, Role
 from mes.cells.service import read_receipt, receive_units
 from mes.db import Database
@@ -37,7 +37,7 @@ from mes.units.queries import get_unit
 ACTOR = Actor("builder", Role.ADMIN)
 QUALITY = Actor("quinn", Role.QUALITY)
 SUPERVISOR = Actor("sam", Role.SUPERVISOR)
-AT = datetime(2026, 11, 23, 8, 30, tzinfo=UTC)
+AT = clock.now()
 CELL_HEADINGS = "Cell ID,Carton,OCV (V),ACIR (mOhm),Capacity (Ah),Measured at"
 MODULE_STEPS = ("020", "030", "040", "050", "060", "070", "080", "090")
 PACK_STEPS = ("100", "110", "120", "130", "140", "150", "160", "170", "180")

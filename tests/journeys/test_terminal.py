@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mes import clock
 from mes.actor import Role
 from mes.app import make_app
 from mes.db import Database
@@ -17,7 +18,7 @@ from mes.settings import Settings
 from tests.build import line as build
 from tests.conftest import server_url
 
-REPORT = {"verdict": "passed", "started_at": "2026-11-23T08:30:00Z", "ended_at": "2026-11-23T08:31:00Z"}
+REPORT = {"verdict": "passed", "started_at": clock.iso_now(), "ended_at": clock.iso_now()}
 
 
 @pytest.fixture

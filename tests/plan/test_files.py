@@ -51,7 +51,7 @@ def wrong(*texts: str, folder: Path, known: Known | None = None) -> list[tuple[s
 
 def test_demo_plant_is_right() -> None:
     read = read_files([DEMO])
-    assert read.errors(check(read.files, Known())) == []
+    assert read.errors(check(read.files, Known(zones={"America/Chicago"}))) == []
     assert [product.part for product in read.files.products] == [
         "CELL-LFP-15",
         "M16S7P",
@@ -160,6 +160,39 @@ sites:
     ]
 
 
+def test_zones_shifts_and_checks_of_a_plant(tmp_path: Path) -> None:
+    site = """\
+sites:
+  - code: S
+    name: Site
+    timezone: America Chicago
+    lines:
+      - code: L
+        name: Line
+        shift_starts: ["06:00", 14:00, "24:00"]
+        stations:
+          - {code: A, name: A, operations: ["010"], known_good_h: 0, known_bad_h: 10001, daily_h: "24"}
+      - {code: M, name: Line, shift_starts: ["06:00", "06:00"]}
+"""
+    zone, clock = "an IANA time zone such as America/Chicago, or UTC", 'a time of day in quotes such as "06:00"'
+    assert wrong(site, folder=tmp_path) == [
+        ("a.yaml:4", "America Chicago", zone),
+        ("a.yaml:8", "14:00", "a text (in quotes where it looks like a number, a date, yes or no)"),
+        ("a.yaml:8", "24:00", clock),
+        ("a.yaml:10", "0", "more than 0"),
+        ("a.yaml:10", "10001", "at most 10000"),
+        ("a.yaml:10", "24", "a number"),
+    ]
+    assert wrong(site.replace(" Chicago", "/Chicago").replace(', 14:00, "24:00"', ""), folder=tmp_path)[0] == (
+        "a.yaml:4",
+        "America/Chicago",
+        "a time zone that the database knows by this name",
+    )
+    right = site.replace("America Chicago", "UTC").replace(', 14:00, "24:00"', "")
+    right = right.replace(': 0, known_bad_h: 10001, daily_h: "24"', ": 8")
+    assert wrong(right, folder=tmp_path) == [("a.yaml:11", "06:00", "each shift once")]
+
+
 def test_files_are_checked_against_what_is_stored(tmp_path: Path) -> None:
     used = KnownPart("serial", "pcs", "P{number:06}", is_used=True)
     stored = Known(
@@ -185,6 +218,14 @@ def test_steps_follow_each_other_unless_they_say_otherwise() -> None:
     route[2] |= {"after": ["010"]}
     product = PlantFiles.model_validate({"products": [{"part": "P", "route": route}]}).products[0]
     assert product.predecessors() == [[], ["010"], ["010"]]
+
+
+def test_rework_and_alternatives_stand_beside_the_way_of_the_work() -> None:
+    route: list[dict[str, object]] = [{"operation": o, "name": o} for o in ("010", "020", "021", "022", "030")]
+    route[2] |= {"instead_of": "020"}
+    route[3] |= {"rework_of": ["020"]}
+    product = PlantFiles.model_validate({"products": [{"part": "P", "route": route}]}).products[0]
+    assert product.predecessors() == [[], ["010"], ["010"], [], ["020"]]
 
 
 def test_content_is_the_same_however_it_is_written(tmp_path: Path) -> None:

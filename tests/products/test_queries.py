@@ -9,14 +9,13 @@ from sqlalchemy import event
 from mes.db import Database
 from mes.errors import NotFound
 from mes.products.queries import (
-    find_step,
     get_part,
     get_plan,
     made_parts,
     newest_revision,
     receiving_columns,
 )
-from mes.products.rules import ProductPlan
+from mes.products.rules import Clock, Conditions, ProductPlan
 
 
 async def read_plan(database: Database, part: str) -> ProductPlan:
@@ -87,12 +86,14 @@ async def test_plan_costs_four_statements_once_and_none_after(plant: Database) -
     assert warm == []
 
 
-async def test_step_is_found_by_a_stations_operations(plant: Database) -> None:
-    plan = await read_plan(plant, "M16S7P")
-    found = find_step(plan, ("040", "045"))
-    assert found is not None
-    assert found.name == "Insert and polarity vision"
-    assert find_step(plan, ("100",)) is None
+async def test_conditions_are_read_with_their_steps(plant: Database) -> None:
+    module, pack = await read_plan(plant, "M16S7P"), await read_plan(plant, "GC48-105")
+    weld = module.steps["070"].conditions
+    assert weld == Conditions(clocks=(Clock("060", at_most_min=480),), attempts=4)
+    assert module.steps["060"].conditions == Conditions()
+    assert all(step.is_main for step in (*module.steps.values(), *pack.steps.values()))
+    asked = {o: (s.conditions.is_complete, s.conditions.ships) for o, s in pack.steps.items() if o in ("170", "180")}
+    assert asked == {"170": (True, False), "180": (False, True)}
 
 
 async def test_made_parts_are_the_part_and_its_assemblies(plant: Database) -> None:

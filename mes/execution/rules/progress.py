@@ -54,6 +54,11 @@ class Progress:
         """The cycles of an operation."""
         return self.seen.get(self.steps[operation].id, NEVER) if operation in self.steps else NEVER
 
+    def last_pass_of(self, operation: str) -> StepSeen | None:
+        """The cycles of an operation or of the alternative that was passed in its place, whichever passed last."""
+        names = [operation, *(o for o, s in self.steps.items() if s.conditions.instead_of == operation)]
+        return max((self.of(name) for name in names), key=lambda seen: seen.last_pass, default=None)
+
     @cached_property
     def passed(self) -> frozenset[str]:
         """Operations that stand as passed; an alternative's pass counts for the one it replaces, and the other way."""

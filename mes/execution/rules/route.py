@@ -131,8 +131,8 @@ def _clocks(facts: Facts, *, is_least: bool) -> str | None:
 
 
 def _clock(facts: Facts, clock: Clock, *, is_least: bool) -> str:
-    seen = facts.progress.of(clock.after)
-    if seen.passed_reported is None or seen.passed_end is None:
+    seen = facts.progress.last_pass_of(clock.after)
+    if seen is None or seen.passed_reported is None or seen.passed_end is None:
         return ""  # the predecessor's own rule says so
     if is_least and clock.at_least_min is not None:
         passed = (facts.at - seen.passed_reported).total_seconds() / 60
