@@ -23,7 +23,13 @@ OPTIONAL_WORDS = (
     *("DoneComponentPositions", "DoneLots", "DoneLotQuantities", "DoneRemovals", "AckEpoch", "AckText"),
     *("Heartbeat", "MesHeartbeat", "State"),
 )
-WORDS = REQUIRED_WORDS + OPTIONAL_WORDS
+# What lets the MES judge before the work what it could only find afterwards. A station has those its file names.
+EXTRA_WORDS = (
+    *("ReqOperation", "ReqSecondOperator", "ReqTool", "ReqProgramRevision", "ReqRecipeId", "ReqLots"),
+    *("ReqComponentParts", "ReqComponentSerials", "ReqComponentPositions", "ReqRemovals", "ReqRemovalsTo"),
+    *("DoneOperation", "DoneSecondOperator", "DoneRecipeId", "DoneRemovalsTo"),
+)
+WORDS = REQUIRED_WORDS + OPTIONAL_WORDS + EXTRA_WORDS
 _NODE = re.compile(r"^[isgb]=.+$")
 
 
@@ -64,6 +70,7 @@ class StationMap(_Part):
     """One station: an OPC UA server's address and the names of its words.
 
     `words` replaces single node ids of the pattern; null says that the PLC does not have this (optional) word.
+    `extras` names the further words that it has: its parts, tool, program and recipe, said before the work.
     `values` names the arrays of the result, as a list or as name: node id; `curves` gives the count of each curve.
     """
 
@@ -73,6 +80,7 @@ class StationMap(_Part):
     profile: Literal["tag_handshake"] = "tag_handshake"
     patterns: Patterns = Patterns()
     words: dict[str, Node | None] = {}
+    extras: list[Literal[EXTRA_WORDS]] = []  # type: ignore[valid-type]
     values: dict[Name, Node | None] = {}
     curves: dict[Name, Annotated[int, Field(ge=1, le=100)]] = {}
     publishing_ms: Annotated[int, Field(ge=10, le=10_000)] = 50
@@ -100,7 +108,8 @@ class StationMap(_Part):
     @property
     def word_nodes(self) -> dict[str, str]:
         """The node id of each word the PLC has."""
-        named = {word: self._filled(self.patterns.word, name=word) for word in WORDS} | self.words
+        has = (*REQUIRED_WORDS, *OPTIONAL_WORDS, *self.extras)
+        named = {word: self._filled(self.patterns.word, name=word) for word in has} | self.words
         return {word: node for word, node in named.items() if node is not None}
 
     @property

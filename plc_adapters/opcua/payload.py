@@ -18,12 +18,15 @@ PASSED, FAILED, FINDINGS, DEAD_LETTER = 1, 2, 3, 9
 M = TypeVar("M", Asked, Reported)
 _VERDICTS = {1: "passed", 2: "failed"}
 
-REQUEST_WORDS = ("ReqSerial", "ReqOperator")
+# What both a request and a result say of the work; the PLC's word is the prefix and this.
+_WORK_WORDS = (
+    *("Serial", "Operation", "Operator", "SecondOperator", "Tool", "ProgramRevision", "RecipeId"),
+    *("ComponentParts", "ComponentSerials", "ComponentPositions", "Lots", "Removals", "RemovalsTo"),
+)
+REQUEST_WORDS = tuple(f"Req{word}" for word in _WORK_WORDS)
 RESULT_WORDS = (
-    *("DoneReqSeq", "DoneSerial", "DoneVerdict", "DoneStartedAt", "DoneEndedAt"),
-    *("DoneOperator", "DoneTool", "DoneProgramRevision"),
-    *("DoneComponentParts", "DoneComponentSerials", "DoneComponentPositions"),
-    *("DoneLots", "DoneLotQuantities", "DoneRemovals"),
+    *(f"Done{word}" for word in _WORK_WORDS),
+    *("DoneReqSeq", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "DoneLotQuantities"),
 )
 
 
@@ -42,8 +45,8 @@ def request_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict
             "station": station.code,
             "cycle": cycle,
             "asker": ASKER,
-            "serial": _try(wrong, _text, "ReqSerial", words),
-            "operator": _try(wrong, _text, "ReqOperator", words) or None,
+            **_work(wrong, "Req", words),
+            "lots": _try(wrong, _list, "ReqLots", words) or [],
         }
         return Asked(turn, PermitRequest.model_validate(message))
 
@@ -67,26 +70,13 @@ def result_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[
             "station": station.code,
             "cycle": cycle,
             "asker": ASKER,
-            "serial": _try(wrong, _text, "DoneSerial", words),
+            **_work(wrong, "Done", words),
             "verdict": _try(wrong, _verdict, "DoneVerdict", words),
             "started_at": _try(wrong, _moment, "DoneStartedAt", words),
             "ended_at": _try(wrong, _moment, "DoneEndedAt", words),
-            "operator": _try(wrong, _text, "DoneOperator", words) or None,
-            "tool": _try(wrong, _text, "DoneTool", words) or None,
-            "program_revision": _try(wrong, _text, "DoneProgramRevision", words) or None,
             "values": {name: found for name, found in values.items() if found},
             "curves": _curves(wrong, station, words),
-            "components": _table(
-                wrong,
-                words,
-                {
-                    "part": "DoneComponentParts",
-                    "serial": "DoneComponentSerials",
-                    "position": "DoneComponentPositions",
-                },
-            ),
             "lots": _table(wrong, words, {"lot": "DoneLots", "quantity": "DoneLotQuantities"}),
-            "removals": _try(wrong, _list, "DoneRemovals", words) or [],
         }
         return Reported(turn, ResultReport.model_validate(message))
 
@@ -94,6 +84,29 @@ def result_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[
     if isinstance(built, Problem):
         return Unreadable(turn, station.code, cycle, True, built, _printable(words))
     return built
+
+
+def _work(wrong: list[dict[str, Any]], prefix: str, words: dict[str, Any]) -> dict[str, Any]:
+    """What both messages say of the work."""
+    names = {
+        "operation": "Operation",
+        "operator": "Operator",
+        "second_operator": "SecondOperator",
+        "tool": "Tool",
+        "program_revision": "ProgramRevision",
+    }
+    said = {field: _try(wrong, _text, f"{prefix}{word}", words) or None for field, word in names.items()}
+    # the recipe is read back as it was sent: NAME@DIGEST
+    recipe = _try(wrong, _text, f"{prefix}RecipeId", words) or None
+    placed = {"part": "ComponentParts", "serial": "ComponentSerials", "position": "ComponentPositions"}
+    out = {"serial": "Removals", "to": "RemovalsTo"}
+    return {
+        "serial": _try(wrong, _text, f"{prefix}Serial", words),
+        **said,
+        "recipe_digest": recipe.rpartition("@")[2] if recipe else None,
+        "components": _table(wrong, words, {field: f"{prefix}{word}" for field, word in placed.items()}),
+        "removals": _table(wrong, words, {field: f"{prefix}{word}" for field, word in out.items()}),
+    }
 
 
 def permit_words(serial: str, answer: PermitAnswer | Problem) -> dict[str, Any]:

@@ -24,8 +24,12 @@ _TIME, _BOOL = ua.VariantType.DateTime, ua.VariantType.Boolean
 _COUNTERS = {"ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "DoneReqSeq", "AckSeq", "AckEpoch", "Epoch"}
 _SMALL = {"PermitCode", "AckCode", "DoneVerdict", "Heartbeat", "MesHeartbeat", "State"}
 _ARRAYS = {
-    **dict.fromkeys(("DoneComponentParts", "DoneComponentSerials", "DoneLots", "DoneRemovals"), _TEXT),
-    "DoneComponentPositions": _U32,
+    **{
+        f"{kind}{word}": _TEXT
+        for kind in ("Req", "Done")
+        for word in ("ComponentParts", "ComponentSerials", "Lots", "Removals", "RemovalsTo")
+    },
+    **dict.fromkeys(("ReqComponentPositions", "DoneComponentPositions"), _U32),
     "DoneLotQuantities": _REAL,
 }
 _KINDS = {"number": _REAL, "boolean": _BOOL, "text": _TEXT}

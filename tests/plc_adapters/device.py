@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncua import ua
 
-from plc_adapters.mapping import LineMap, StationMap
+from plc_adapters.mapping import EXTRA_WORDS, LineMap, StationMap
 from plc_adapters.simulated.line import replace_port
 from plc_adapters.simulated.plc_server import PlcServer, plc_server
 
@@ -24,6 +24,7 @@ def station_map(endpoint: str = "opc.tcp://127.0.0.1:1", **more: Any) -> Station
         "namespace": "urn:test",
         "values": list(KINDS),
         "curves": {"torque_curve": 1},
+        "extras": list(EXTRA_WORDS),
         "publishing_ms": 10,
         "heartbeat_dead_s": 0.4,
         "timeout_s": 2,
@@ -90,8 +91,9 @@ class TagDevice:
         space.set_attribute_value_callback(node, ua.AttributeIds.Value, on_read)
         return read
 
-    async def ask(self, serial: str) -> None:
-        await self.plc.write({"ReqSerial": serial, "ReqOperator": "anna", "ReqSeq": self.plc.read("ReqSeq") + 1})
+    async def ask(self, serial: str, **words: Any) -> None:
+        said = {"ReqSerial": serial, "ReqOperator": "anna", **words}
+        await self.plc.write({**said, "ReqSeq": self.plc.read("ReqSeq") + 1})
 
     async def report(self, serial: str, **words: Any) -> None:
         payload = {

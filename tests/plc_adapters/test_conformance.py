@@ -32,6 +32,28 @@ async def test_a_refusal_says_why_and_what_clears_it(device: Any, door: Recordin
     assert permit["PermitText"] == "U-2 is on hold. Quality releases it."
 
 
+async def test_a_request_says_with_what_it_will_work(device: Any, door: RecordingDoor, gateway: Gateway) -> None:
+    words = {
+        "ReqSecondOperator": "bert",
+        "ReqTool": "NUT-1",
+        "ReqProgramRevision": "r7",
+        "ReqRecipeId": f"weld@{'d1' * 32}",
+        "ReqComponentParts": ["CELL"],
+        "ReqComponentSerials": ["C-1"],
+        "ReqComponentPositions": [1],
+        "ReqLots": ["GLUE-1"],
+        "ReqRemovals": ["C-0"],
+        "ReqRemovalsTo": ["scrap"],
+    }
+    await device.ask("U-1", **words)
+    await device.permit()
+    (request,) = door.permits
+    assert request.people == ("anna", "bert")
+    assert (request.tool, request.program_revision, request.recipe_digest) == ("NUT-1", "r7", "d1" * 32)
+    assert [(one.part, one.serial, one.position) for one in request.components] == [("CELL", "C-1", 1)]
+    assert (request.lots, [(out.serial, out.to) for out in request.removals]) == (["GLUE-1"], [("C-0", "scrap")])
+
+
 async def test_a_result_arrives_whole_under_the_cycle_of_its_permit(
     device: Any, door: RecordingDoor, gateway: Gateway
 ) -> None:
@@ -46,6 +68,7 @@ async def test_a_result_arrives_whole_under_the_cycle_of_its_permit(
         "DoneLots": ["GLUE-1"],
         "DoneLotQuantities": [0.42],
         "DoneRemovals": ["C-0"],
+        "DoneRemovalsTo": ["stock"],
         "values.torque_nm": [9.1, math.nan, 9.0],
         "values.seated_ok": [True, False],
         "values.label": ["a"],
@@ -61,7 +84,8 @@ async def test_a_result_arrives_whole_under_the_cycle_of_its_permit(
         ("CELL", "C-2", 2),
     ]
     assert [(one.lot, str(one.quantity)) for one in report.lots] == [("GLUE-1", "0.42")]
-    assert (report.removals, report.tool, report.program_revision) == (["C-0"], "NUT-1", "r7")
+    assert ([out.serial for out in report.removals], report.tool) == (["C-0"], "NUT-1")
+    assert report.program_revision == "r7"
     assert (report.curves[0].characteristic, report.curves[0].y) == ("torque_curve", [0.5, 9.1])
     assert (report.ended_at - report.started_at).total_seconds() == 180
 
