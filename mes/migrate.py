@@ -25,9 +25,9 @@ def config(url: str | None = None) -> Config:
     return made
 
 
-async def migrate(url: str | None = None) -> None:
-    """Run what is missing. In a thread: alembic opens a loop of its own."""
-    await asyncio.to_thread(command.upgrade, config(url), "head")
+async def migrate(url: str | None = None, revision: str = "head") -> None:
+    """Run what is missing up to a revision. In a thread: alembic opens a loop of its own."""
+    await asyncio.to_thread(command.upgrade, config(url), revision)
 
 
 async def add_months(database: Database) -> int:

@@ -45,8 +45,8 @@ def unit_removed(facts: Facts) -> str | None:
 
 def order_released(facts: Facts) -> str | None:
     """Work is done for a released order; rework for one that is complete too."""
-    if facts.order_state is None:
-        return None
+    if facts.order_state is None or facts.progress.is_complete():
+        return None  # nothing is left to be done for the order
     allowed = REWORKABLE if facts.progress.reworks else WORKABLE
     return KEPT if facts.order_state in allowed else facts.order_state
 
