@@ -48,7 +48,7 @@ class StationCheck(Table):
     __tablename__ = "station_check"
     __table_args__ = (
         CheckConstraint("kind IN ('known_good', 'known_bad', 'daily', 'calibration')", name="kind"),
-        Index("ix_station_check_station_id", "station_id", "id"),
+        Index("ix_station_check_latest", "station_id", "kind", "tool_id", "id"),
     )
 
     id: Mapped[Key]
@@ -69,6 +69,7 @@ class FirstArticle(Table):
         CheckConstraint("num_nonnulls(signed_at, signed_by, sign_verdict) IN (0, 3)", name="signed"),
         CheckConstraint("sign_verdict IN ('passed', 'failed')", name="sign_verdict"),
         Index("ix_first_article_station_id", "station_id", "id"),
+        Index("ix_first_article_open", "station_id", postgresql_where="signed_at IS NULL"),
     )
 
     id: Mapped[Key]

@@ -103,10 +103,15 @@ _SEE = Prepared(
         SELECT s.id AS station_id, s.operations, s.known_good_h, s.known_bad_h, s.daily_h,
             (SELECT json_agg(json_build_array(t.id, t.code, t.calibration_due) ORDER BY t.id)::text
              FROM tool t WHERE t.station_id = s.id) AS tools,
-            (SELECT json_agg(json_build_array(k.kind, k.passed, k.checked_at, t.code))::text FROM (
-                SELECT DISTINCT ON (kind, tool_id) kind, tool_id, passed, checked_at FROM station_check
-                WHERE station_id = s.id ORDER BY kind, tool_id, id DESC) k LEFT JOIN tool t ON t.id = k.tool_id
-            ) AS checks,
+            (SELECT json_agg(json_build_array(k.kind, l.passed, l.checked_at, l.code))::text
+             FROM unnest(ARRAY['known_good', 'known_bad', 'daily', 'calibration']) AS k (kind), LATERAL (
+                (SELECT NULL AS code, passed, checked_at FROM station_check
+                 WHERE station_id = s.id AND kind = k.kind AND tool_id IS NULL ORDER BY id DESC LIMIT 1)
+                UNION ALL
+                SELECT t.code, c.passed, c.checked_at FROM tool t, LATERAL (
+                    SELECT passed, checked_at FROM station_check
+                    WHERE station_id = s.id AND kind = k.kind AND tool_id = t.id ORDER BY id DESC LIMIT 1) c
+                WHERE t.station_id = s.id) l) AS checks,
             (SELECT a.why FROM first_article a WHERE a.station_id = s.id AND a.signed_at IS NULL
              ORDER BY a.id LIMIT 1) AS open_article,
             (SELECT a.sign_verdict FROM first_article a WHERE :looks_back AND a.station_id = s.id

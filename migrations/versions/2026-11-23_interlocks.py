@@ -206,7 +206,7 @@ def create_checks() -> None:
         sa.ForeignKeyConstraint(["tool_id"], ["tool.id"], name=op.f("fk_station_check_tool_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_station_check")),
     )
-    op.create_index("ix_station_check_station_id", "station_check", ["station_id", "id"])
+    op.create_index("ix_station_check_latest", "station_check", ["station_id", "kind", "tool_id", "id"])
     op.create_table(
         "first_article",
         _key(),
@@ -226,6 +226,7 @@ def create_checks() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_first_article")),
     )
     op.create_index("ix_first_article_station_id", "first_article", ["station_id", "id"])
+    op.create_index("ix_first_article_open", "first_article", ["station_id"], postgresql_where="signed_at IS NULL")
     op.create_table(
         "certificate",
         _key(),
