@@ -73,8 +73,11 @@ class Progress:
         seen = self.of(operation)
         if not seen.ids or not seen.passed[-1]:
             return False
-        voiding = [self.of(o).last_pass for o, s in self.steps.items() if operation in s.conditions.repeats]
-        return seen.last > max([self.reworks.get(operation, 0), *voiding])
+        # what makes a step void makes void what was done in its place
+        meant = {operation, self.steps[operation].conditions.instead_of}
+        voiding = [self.of(o).last_pass for o, s in self.steps.items() if meant.intersection(s.conditions.repeats)]
+        voiding += [cycle for named, cycle in self.reworks.items() if named in meant]
+        return seen.last > max(voiding, default=0)
 
     def failed_at(self, operation: str) -> int | None:
         """The cycle after which an operation's rework is open: its failure, or quality's decision; None: it isn't."""
