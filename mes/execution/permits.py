@@ -90,7 +90,9 @@ def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> P
     session.repeated()
     details = seen.permit_facts.get("details", {})
     said = [
-        Said(Reason(code), seen.permit_verdicts[code][0], detail, seen.permit_facts) for code, detail in details.items()
+        Said(code, seen.permit_verdicts[code][0], details[code], seen.permit_facts)
+        for code in Reason
+        if code in details
     ]
     step = next((s for s in subject.steps.values() if s.id == seen.permit_step_id), None)
     waived = [] if said else seen.permit_waivers

@@ -64,6 +64,8 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     begun = session.at if seen.permit_granted else min(session.at, message.started_at)
     facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
     said, waived = findings(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
+    if seen.permit_granted:
+        waived = sorted({*waived, *seen.permit_waivers})  # what let the work begin stands on its cycle too
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = None

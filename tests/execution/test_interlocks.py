@@ -293,6 +293,10 @@ async def test_a_waiver_lets_a_named_unit_by_and_stands_on_its_record(plant: Dat
     assert await reasons(plant, "ST-40", other, **await welding(plant, other)) == [Reason.TOO_LATE]
     async with plant.reading() as session:
         assert [w.reason for w in (await history(session, serial)).waivers] == ["cleaned again"]
+    told = await small.tell(plant, "ST-40", serial, ok=False, cycle="w-1", **await welding(plant, serial))
+    assert (told.findings, told.waivers) == ([], [waiver.waiver])
+    await small.work(plant, "ST-40", serial)
+    await small.sign(plant, "ST-40")
     revoke = WaiverNumber(waiver=waiver.waiver, reason="was a mistake")
     await plant.transact(revoke_waiver, revoke, build.QUALITY)
     assert await reasons(plant, "ST-40", serial, **await welding(plant, serial)) == [Reason.TOO_LATE]
