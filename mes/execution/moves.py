@@ -1,13 +1,35 @@
-"""Moves a unit or a lot to another place, unless a hold stops it: quarantined stock may well go to its shelf."""
+"""Moves stock and opens lots, unless a hold stops it: quarantined stock may well go to its shelf."""
 
 from mes.db import Session
-from mes.errors import NotFound
+from mes.errors import Conflict, NotFound
 from mes.execution.messages import MoveAnswer, MoveRequest, Refusal
 from mes.execution.queries import lock_named
 from mes.execution.rules.words import WORDS, Reason, Said
 from mes.materials import service as materials
+from mes.materials.messages import LotAnswer, LotOpening
+from mes.materials.queries import describe_lot, lock_lot_whole
 from mes.quality.queries import stopping
 from mes.units import service as units
+
+
+class LotHeld(Conflict):
+    """Lot {lot} is on hold: {reasons}. It stays closed until the hold is released."""
+
+
+class OpenedBefore(Conflict):
+    """Lot {lot} was opened at {opened_at}: its pot life runs since then. Give a new mix a lot of its own."""
+
+
+async def open_lot(session: Session, message: LotOpening) -> LotAnswer:
+    """Note that a lot is opened or mixed: from now on its pot life runs."""
+    lot = await lock_lot_whole(session, message.lot)
+    session.take_moment()
+    if reasons := await stopping(session, "consume", lot_id=lot.id):
+        raise LotHeld(lot=message.lot, reasons="; ".join(reasons))
+    if not await materials.open_lot(session, lot.id):
+        raise OpenedBefore(lot=message.lot, opened_at=(await describe_lot(session, message.lot)).opened_at)
+    session.tell("lot", lot=message.lot, opened=True)
+    return await describe_lot(session, message.lot)
 
 
 async def move_stock(session: Session, message: MoveRequest) -> MoveAnswer:

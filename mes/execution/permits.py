@@ -95,5 +95,4 @@ def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> P
         if code in details
     ]
     step = next((s for s in subject.steps.values() if s.id == seen.permit_step_id), None)
-    waived = [] if said else seen.permit_waivers
-    return answers.permit(message, subject.plan, step, said, waived)
+    return answers.permit(message, subject.plan, step, said, seen.permit_waivers)

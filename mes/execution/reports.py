@@ -18,7 +18,16 @@ from mes.execution.rules import findings
 from mes.execution.rules.progress import Progress
 from mes.execution.rules.words import Said
 from mes.execution.seen import Seen
-from mes.execution.subject import CycleReused, Subject, find_subject, gather, named_by, progress_of, see_subject
+from mes.execution.subject import (
+    CycleReused,
+    Subject,
+    begun_at,
+    find_subject,
+    gather,
+    named_by,
+    progress_of,
+    see_subject,
+)
 from mes.genealogy import service as genealogy
 from mes.materials import service as materials
 from mes.materials.queries import LotRow
@@ -57,21 +66,17 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     judged = judge(step, message.values, drawn_curves(message))
     verdict: Verdict = "failed" if judged.failures or message.verdict == "failed" else "passed"
     known |= await _first_heard(session, message, known)
+    begun = begun_at(message, seen, session.at)
     fitting = Fitting()
     if message.components or message.lots or message.removals or step.components:
-        fitting = compare(message, progress, subject, seen, known, lots, session.at)
-    # work nobody asked for is judged by when it was begun, as its station says, and never by a time to come
-    begun = session.at if seen.permit_granted else min(session.at, message.started_at)
+        fitting = compare(message, progress, subject, seen, known, lots, begun)
     facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
     said, waived = findings(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
     if seen.permit_granted:
         waived = sorted({*waived, *seen.permit_waivers})  # what let the work begin stands on its cycle too
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
-    cycle_id = None
-    if subject.unit and fitting.removed:
-        cycle_id = await genealogy.remove(session, subject.unit.id, [unit.id for unit, _ in fitting.removed])
-        await take_out(session, message.serial, cycle_id, [(unit, removal.to) for unit, removal in fitting.removed])
+    cycle_id = await _take_out(session, message, subject, fitting)
     result = {
         "cycle_id": cycle_id,
         **_to_record(message, subject, seen, step, answer, said),
@@ -92,6 +97,15 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         session.write_last(*_WRITE, **result)
     session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
     return answer
+
+
+async def _take_out(session: Session, message: ResultReport, subject: Subject, fitting: Fitting) -> int | None:
+    """Close the places of what came out and send it where the report says; the cycle's number, drawn for it."""
+    if subject.unit is None or not fitting.removed:
+        return None
+    cycle_id = await genealogy.remove(session, subject.unit.id, [unit.id for unit, _ in fitting.removed])
+    await take_out(session, message.serial, cycle_id, [(unit, removal.to) for unit, removal in fitting.removed])
+    return cycle_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from mes.execution.permits import explain_permit as explain
 from mes.execution.permits import request_permit as ask_permit
 from mes.execution.reports import report_result as report
 from mes.http import DatabaseOf, as_json, parse, reads, run
+from mes.materials.messages import LotAnswer, LotOpening
 from mes.quality.messages import ContainAnswer
 
 router = APIRouter(prefix="/api/station", tags=["station door"])
@@ -109,6 +110,12 @@ async def hold_since_check(request: Request, message: HoldSinceCheck) -> Contain
 async def sign_first_article(request: Request, message: FirstArticleSignature) -> FirstArticleAnswer:
     """Sign a station's first article, as a second person."""
     return await run(request, articles.sign_first_article, message)
+
+
+@desk.post("/lots/open")
+async def open_lot(request: Request, message: LotOpening) -> LotAnswer:
+    """Open or mix a lot: its pot life runs from now on."""
+    return await run(request, moves.open_lot, message)
 
 
 @desk.post("/moves")

@@ -74,6 +74,7 @@ class Seen:
     permit_id: int | None
     permit_serial: str | None
     permit_granted: bool | None
+    permit_asked_at: datetime | None
     permit_verdicts: dict[str, tuple[int, str]]
     permit_facts: dict[str, Any]
     permit_waivers: Sequence[int]
@@ -125,7 +126,7 @@ _SEE = Prepared(
                                   FROM generate_series(0, 1) AS b) AS d
                     WHERE n.id = s.line_id AND (d.day + t.start::time) AT TIME ZONE w.timezone <= :at))::text
              FROM cycle y WHERE :looks_back AND y.station_id = s.id ORDER BY y.id DESC LIMIT 1) AS last_cycle,
-            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.verdicts::text, p.facts::text,
+            p.id AS permit_id, p.serial AS permit_serial, p.granted, p.asked_at, p.verdicts::text, p.facts::text,
             p.waivers AS permit_waivers, p.step_id AS permit_step_id,
             c.id AS cycle_id, c.answer::text, c.started_at, c.ended_at,
             o.number AS order_number, o.state AS order_state,
@@ -230,6 +231,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
         permit_id=row["permit_id"],
         permit_serial=row["permit_serial"],
         permit_granted=row["granted"],
+        permit_asked_at=row["asked_at"],
         permit_verdicts=json.loads(row["verdicts"]) if row["verdicts"] else {},
         permit_facts=json.loads(row["facts"]) if row["facts"] else {},
         permit_waivers=row["permit_waivers"] or (),

@@ -93,11 +93,22 @@ async def see_subject(
     return await see(session, question)
 
 
+def is_permitted(message: PermitRequest | ResultReport, seen: Seen) -> bool:
+    """Whether a report tells of work that was permitted; a permit for one unit covers no other."""
+    return isinstance(message, ResultReport) and bool(seen.permit_granted) and seen.permit_serial == message.serial
+
+
+def begun_at(message: ResultReport, seen: Seen, now: datetime) -> datetime:
+    """When the work was begun, as its station says: never before it was asked for, and never in time to come."""
+    begun = min(now, message.started_at)
+    return max(begun, seen.permit_asked_at) if seen.permit_asked_at and is_permitted(message, seen) else begun
+
+
 def progress_of(message: PermitRequest | ResultReport, subject: Subject, seen: Seen) -> Progress:
     """Where the subject stands, seen from the step that the station is to do (or was permitted to)."""
     progress = Progress(subject.steps, seen.steps, seen.reworks, None)
-    is_permitted = isinstance(message, ResultReport) and seen.permit_granted and seen.permit_serial == message.serial
-    permitted = (s for s in subject.steps.values() if is_permitted and s.id == seen.permit_step_id)
+    is_begun = is_permitted(message, seen)
+    permitted = (s for s in subject.steps.values() if is_begun and s.id == seen.permit_step_id)
     return progress.at(next(permitted, None) or choose_step(progress, seen.operations, message.operation))
 
 
@@ -126,7 +137,7 @@ async def gather(
         station=StationFacts(
             code=message.station,
             operations=seen.operations,
-            tools=[ToolSeen(code, due, message.tool in {None, code}) for _, code, due in seen.tools],
+            tools=[ToolSeen(code, due) for _, code, due in seen.tools],
             checks=seen.checks,
             due_h=seen.due_h,
             open_article=seen.open_article,
@@ -138,10 +149,12 @@ async def gather(
         asked=Asked(
             operators=message.people,
             certificates={person: until for (person, name), until in seen.certificates.items() if name == wanted},
+            tool=message.tool,
             program=message.program_revision,
             recipe_digest=message.recipe_digest,
         ),
         parts=parts,
+        is_begun=is_permitted(message, seen),
         gaps=gaps,
     )
 

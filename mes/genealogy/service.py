@@ -23,12 +23,17 @@ class Fit:
     quantity: Decimal
 
 
-# A clause of the statement that records a cycle; `recorded` gives its id. The caller holds the locks.
+# A clause of the statement that records a cycle; `recorded` gives its id. The caller holds the locks. Never before what
+# was in the place, or the unit's own last place, ended: a clock may have been set back.
 INSTALL = Clause(
     """
     installed AS (
         INSERT INTO installation (parent_id, child_id, lot_id, part_id, position, quantity, cycle_id, installed_at)
-        SELECT :parent_id, f.child_id, f.lot_id, f.part_id, f.position, f.quantity, recorded.id, :at
+        SELECT :parent_id, f.child_id, f.lot_id, f.part_id, f.position, f.quantity, recorded.id, greatest(:at,
+               (SELECT max(o.removed_at) FROM installation o
+                WHERE o.child_id = f.child_id AND o.removed_at IS NOT NULL),
+               (SELECT max(o.removed_at) FROM installation o WHERE o.parent_id = :parent_id AND o.part_id = f.part_id
+                AND o.position = f.position AND o.removed_at IS NOT NULL))
         FROM recorded, unnest(:fit_children, :fit_lots, :fit_parts, :fit_positions, :fit_quantities)
              AS f (child_id, lot_id, part_id, position, quantity))
     """,

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 
 from mes.http import DatabaseOf, reads, run
 from mes.materials import queries, service
-from mes.materials.messages import LotAnswer, LotOpening, LotReceipt
+from mes.materials.messages import LotAnswer, LotReceipt
 
 router = APIRouter(prefix="/api/lots", tags=["lots"])
 
@@ -15,12 +15,6 @@ async def receive_lot(request: Request, database: DatabaseOf, message: LotReceip
     await run(request, service.receive_lot, message)
     async with database.reading() as session:
         return await queries.describe_lot(session, message.lot)
-
-
-@router.post("/open")
-async def open_lot(request: Request, message: LotOpening) -> LotAnswer:
-    """Open or mix a lot: its pot life runs from now on."""
-    return await run(request, service.open_lot, message)
 
 
 @router.get("/{number}", dependencies=[reads])

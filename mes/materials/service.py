@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import Session
 from mes.errors import Conflict
-from mes.materials.messages import LotAnswer, LotOpening, LotReceipt
+from mes.materials.messages import LotReceipt
 from mes.materials.models import Lot, LotDocument
-from mes.materials.queries import LotRow, describe_lot, lock_lot_whole
+from mes.materials.queries import LotRow
 from mes.materials.rules import NEXT, Event, State
 from mes.products.queries import get_part, newest_revision
 from mes.statement import Clause, Prepared
@@ -50,19 +50,10 @@ _PLACE = Prepared(
 )
 
 
-class OpenedBefore(Conflict):
-    """Lot {lot} was opened at {opened_at}: its pot life runs since then. Give a new mix a lot of its own."""
-
-
-async def open_lot(session: Session, message: LotOpening) -> LotAnswer:
-    """Note that a lot is opened or mixed: from now on its pot life runs."""
-    lot = await lock_lot_whole(session, message.lot)
-    session.take_moment()
-    opened = update(Lot).where(Lot.id == lot.id, Lot.opened_at.is_(None)).values(opened_at=session.at)
-    if not (await session.execute(opened)).rowcount:
-        raise OpenedBefore(lot=message.lot, opened_at=(await describe_lot(session, message.lot)).opened_at)
-    session.tell("lot", lot=message.lot, opened=True)
-    return await describe_lot(session, message.lot)
+async def open_lot(session: Session, lot_id: int) -> bool:
+    """Start a locked lot's pot life; False: it was opened before."""
+    opened = update(Lot).where(Lot.id == lot_id, Lot.opened_at.is_(None)).values(opened_at=session.at)
+    return bool((await session.execute(opened)).rowcount)
 
 
 async def place(session: Session, lot_id: int, location: str) -> None:

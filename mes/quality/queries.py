@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy.orm import InstrumentedAttribute
 
 from mes.cells.models import Cell
 from mes.cycles.models import Cycle
@@ -46,9 +47,11 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
         return Subjects(units=units, order=order_id)
     if message.carton is not None:
         chosen = select(Cell.unit_id).where(Cell.carton == message.carton)
-        return await _lock_chosen(session, chosen, "carton", message.carton)
+        if not (units := await _lock_all(session, chosen)):
+            raise NotFound(kind="carton", name=message.carton)
+        return Subjects(units=units)
     if message.window is not None:
-        return await _lock_chosen(session, _passed(message.window), "unit that passed", message.window.station)
+        return await _lock_window(session, message.window)
     serials = message.serials if message.serials is not None else [message.serial or ""]
     found = await lock_units(session, serials)
     if missing := sorted(set(serials) - set(found)):
@@ -72,12 +75,22 @@ async def _lock_date_code(session: Session, code: str, supplier: str | None) -> 
     return Subjects(lots=found, units=units)
 
 
-def _passed(window: StationWindow) -> Select[Any]:
+async def _lock_window(session: Session, window: StationWindow) -> Subjects:
+    inspected = _passed(window, Cycle.lot_id).subquery()
+    lots = select(Lot.id).where(Lot.id.in_(select(inspected))).order_by(Lot.id).with_for_update()
+    found = list((await session.execute(lots)).scalars())
+    units = await _lock_all(session, _passed(window, Cycle.unit_id))
+    if not found and not units:
+        raise NotFound(kind="unit or lot that passed", name=window.station)
+    return Subjects(lots=found, units=units)
+
+
+def _passed(window: StationWindow, subject: InstrumentedAttribute[int | None]) -> Select[Any]:
     chosen = (
-        select(Cycle.unit_id)
+        select(subject)
         .distinct()
         .join(Station, Station.id == Cycle.station_id)
-        .where(Station.code == window.station, Cycle.unit_id.is_not(None))
+        .where(Station.code == window.station, subject.is_not(None))
         .where(Cycle.ended_at >= window.since, Cycle.started_at <= window.until)
     )
     if window.tool is not None:
@@ -87,15 +100,13 @@ def _passed(window: StationWindow) -> Select[Any]:
     return chosen
 
 
-async def _lock_chosen(session: Session, chosen: Select[Any], kind: str, name: str) -> Subjects:
+async def _lock_all(session: Session, chosen: Select[Any]) -> list[int]:
     """Lock chosen units, and choose again until nothing new appears: results arrive meanwhile."""
     locked: set[int] = set()
-    while new := {id_ for id_ in (await session.execute(chosen)).scalars() if id_ is not None} - locked:
+    while new := set((await session.execute(chosen)).scalars()) - locked:
         await lock_unit_ids(session, new)
         locked |= new
-    if not locked:
-        raise NotFound(kind=kind, name=name)
-    return Subjects(units=sorted(locked))
+    return sorted(locked)
 
 
 async def lock_above(session: Session, unit_id: int) -> list[int]:

@@ -1,20 +1,22 @@
 """A small plant in which every rule can be broken by itself: each step asks for one thing, none waits for another."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import asyncpg
-
 from mes import clock
 from mes.actor import Actor, Role
 from mes.db import Database
 from mes.execution.checks import record_check
-from mes.execution.messages import CheckReport, Component, ConsumedLot, Removal
+from mes.execution.messages import CheckReport, Component, ConsumedLot, PermitRequest, Removal, ResultReport
+from mes.execution.moves import open_lot
+from mes.execution.permits import request_permit
+from mes.execution.reports import report_result
 from mes.materials.messages import LotOpening, LotReceipt
-from mes.materials.service import open_lot, receive_lot
+from mes.materials.service import receive_lot
 from mes.orders.messages import OrderEvent
 from mes.orders.service import move_order
 from mes.people.messages import CertificateRequest, CertificateWithdrawal, KeyName, KeyRequest
@@ -31,6 +33,7 @@ OK = {"ok": [True]}
 NAMED: dict[str, Any] = {"operator": "ann", "second_operator": "bob"}
 FITTED = 300  # cells that a rack holds
 _AGO = timedelta(hours=2)
+_cycles = itertools.count(1)
 _ROUTE: dict[str, dict[str, Any]] = {
     "010": {},
     "012": {},
@@ -73,10 +76,15 @@ def _part(number: str, trace: str = "serial", **more: Any) -> dict[str, Any]:
 _STATIONS = [
     *(_station(f"S-{operation}", operation) for operation in (*_ROUTE, "S10", "R10", "K10")),
     _station(
-        "S-CAL", "200", tools=[{"code": "WRENCH", "name": "Torque wrench", "calibration_due": date(2020, 1, 1)}]
+        "S-CAL",
+        "200",
+        tools=[
+            {"code": "WRENCH", "name": "Torque wrench", "calibration_due": date(2020, 1, 1)},
+            {"code": "GAUGE", "name": "Gauge", "calibration_due": date(9999, 1, 1)},
+        ],
     ),
     _station("S-FAILED", "200"),
-    _station("S-DUE", "200"),
+    _station("S-DUE", "200", daily_h=24.0),
     _station("S-ELSEWHERE", "999"),
 ]
 PLANT: dict[str, Any] = {
@@ -123,7 +131,7 @@ class State:
     recipe: str = ""
 
 
-async def build_state(database: Database, owner_url: str) -> State:
+async def build_state(database: Database) -> State:
     """Bring a plant into every state from which something must not be done; two hours ago, so that clocks have run."""
     state = State()
     began = datetime.now(UTC) - _AGO
@@ -132,10 +140,13 @@ async def build_state(database: Database, owner_url: str) -> State:
         await _orders(database, state)
         await _materials(database, state, began)
         await _people(database, state, began)
-        await _equipment(database, state, owner_url)
+        await _equipment(database, state)
         await _units(database, state, began)
         await _parts(database, state)
         await _holds(database, state, began)
+    for name in ("held", "of held order", "scrapped", "paused", "did 710", "did 600", "failed 400", "failed 500"):
+        pool = state.pools[name]
+        state.pools[name], state.pools[f"reported {name}"] = pool[: len(pool) // 2], pool[len(pool) // 2 :]
     plan = await build.plan_of(database, state.pools["still"][0])
     recipe = plan.steps["110"].recipe
     assert recipe is not None
@@ -144,31 +155,36 @@ async def build_state(database: Database, owner_url: str) -> State:
 
 
 async def _orders(database: Database, state: State) -> None:
+    """Order units; a sub-assembly's next revision comes when the orders are out: theirs stays the first."""
     pools = state.pools
-    serials = list((await build.order(database, 2400, "U", "WO-1"))["U"])
-    pools["still"], pools["worked"], pools["fresh"] = serials[:20], serials[20:60], serials[60:]
+    issued = await build.order(database, 2400, "U", "WO-1")
+    serials = list(issued["U"])
+    pools["still"], pools["worked"], pools["fresh"] = serials[:20], serials[20:80], serials[80:]
+    pools["unfinished"] = list(issued["SUB"])
+    pools["sub"] = [pools["unfinished"].pop() for _ in range(3)]
     pools["paused"] = list((await build.order(database, 200, "U", "WO-PAUSED"))["U"])
     await database.transact(move_order, OrderEvent(order="WO-PAUSED", event="hold"), build.ACTOR)
-    pools["of held order"] = list((await build.order(database, 200, "U", "WO-HELD"))["U"])
-    old = list((await build.order(database, 200, "SUB", "WO-SUB-1"))["SUB"])
-    pools["old sub"], pools["unfinished old sub"] = old[:3], old[3:]
-    for serial in pools["old sub"]:
-        await work(database, "S-S10", serial)
-    product = {"part": "SUB", "route": [_step("S10", name="newer")]}
+    held = await build.order(database, 200, "U", "WO-HELD")
+    pools["of held order"], pools["held sub"] = list(held["U"]), list(held["SUB"])
+    product = {"part": "SUB", "route": [_step("S10") | {"name": "newer"}]}
     await database.transact(apply_plan, PlantFiles.model_validate({"products": [product]}), build.ACTOR)
-    new = list((await build.order(database, 200, "SUB", "WO-SUB-2"))["SUB"])
-    pools["sub"], pools["unfinished sub"] = new[:8], new[8:]
-    # U's order was released before: its own revision of SUB is the first. So the new one is the wrong one there.
-    for serial in pools["sub"]:
+    pools["newer"] = list((await build.order(database, 200, "SUB", "WO-SUB"))["SUB"])
+    pools["newer sub"] = [pools["newer"].pop() for _ in range(3)]
+    for serial in (*pools["sub"], *pools["newer sub"]):
         await work(database, "S-S10", serial)
     pools["racks"] = list((await build.order(database, 3, "RACK", "WO-RACK"))["RACK"])
 
 
-async def work(database: Database, station: str, serial: str, **more: Any) -> int:
-    """Ask and report as it should be; there must be no finding. The moment is the held one."""
-    asked = {name: more[name] for name in (*NAMED, "program_revision", "recipe_digest") if name in more}
-    number = await build.ask_and_report(database, station, serial, asked, {"values": OK} | more)
-    return number
+async def work(database: Database, station: str, serial: str, **more: Any) -> None:
+    """Ask and report as it should be: granted, and nothing found."""
+    both = {name: more.pop(name) for name in ("operator", "second_operator") if name in more}
+    both |= {"station": station, "serial": serial, "asker": "builder", "cycle": f"b-{next(_cycles)}"}
+    permit = await database.transact(request_permit, PermitRequest(**both), build.ACTOR)
+    assert permit.granted, permit.refusals
+    times = {"started_at": clock.now(), "ended_at": clock.now()}
+    fields: dict[str, Any] = {"verdict": "passed", "values": OK, **times, **both, **more}
+    answer = await database.transact(report_result, ResultReport(**fields), build.ACTOR)
+    assert not answer.findings, answer.findings
 
 
 async def _materials(database: Database, state: State, began: datetime) -> None:
@@ -223,15 +239,10 @@ async def _people(database: Database, state: State, began: datetime) -> None:
     state.keys |= {"nobody": "", "stranger": "mes_no-such-key"}
 
 
-async def _equipment(database: Database, state: State, owner_url: str) -> None:
+async def _equipment(database: Database, state: State) -> None:
     for station, verdict in (("S-FAILED", "failed"), ("S-200", "passed")):
         check = CheckReport(station=station, kind="daily", verdict=verdict)
         state.numbers[station] = (await database.transact(record_check, check, build.ACTOR)).check
-    owner = await asyncpg.connect(owner_url.replace("+asyncpg", ""))
-    try:
-        await owner.execute("UPDATE station SET daily_h = 24 WHERE code = 'S-DUE'")
-    finally:
-        await owner.close()
 
 
 async def _units(database: Database, state: State, began: datetime) -> None:
@@ -291,7 +302,7 @@ async def _parts(database: Database, state: State) -> None:
         answer = await build.report(database, "S-K10", rack, verdict="failed", removals=removals)
         assert answer.findings  # a finished rack is opened: nobody asked, and it is held
     host = pools["worked"][-1]
-    part = pools["old sub"].pop()
+    part = pools["sub"].pop()
     await work(database, "S-015", host, components=[Component(part="SUB", serial=part)])
     removal = [Removal(serial=part, to="stock")]
     await build.report(database, "S-015", host, verdict="failed", removals=removal)

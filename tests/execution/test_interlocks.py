@@ -21,12 +21,11 @@ from mes.execution.messages import (
     WaiverNumber,
     WaiverRequest,
 )
-from mes.execution.moves import move_stock
+from mes.execution.moves import OpenedBefore, move_stock, open_lot
 from mes.execution.permits import explain_permit
 from mes.execution.rules.words import Reason
 from mes.execution.waivers import NotWaivable, WindowWrong, grant_waiver, revoke_waiver
 from mes.materials.messages import LotOpening
-from mes.materials.service import OpenedBefore, open_lot
 from mes.people.messages import CertificateRequest, CertificateWithdrawal
 from mes.people.service import certify, withdraw_certificate
 from mes.plan.messages import PlantFiles

@@ -36,10 +36,13 @@ def check_due(facts: Facts) -> str | None:
 
 def calibrated(facts: Facts) -> str | None:
     """No tool is used after its calibration has ended. Plant rule 8."""
-    used = [tool for tool in facts.station.tools if tool.is_used and tool.calibration_due is not None]
-    if not used:
+    named = [tool for tool in facts.station.tools if tool.code == facts.asked.tool]
+    # a tool that isn't named, or that the station hasn't, may be any of them
+    used = named or ([] if facts.is_begun else facts.station.tools)
+    dated = [tool for tool in used if tool.calibration_due is not None]
+    if not dated:
         return None
-    over = [tool for tool in used if tool.calibration_due is not None and tool.calibration_due < facts.at.date()]
+    over = [tool for tool in dated if tool.calibration_due is not None and tool.calibration_due < facts.at.date()]
     return "; ".join(f"{tool.code}, due {tool.calibration_due}" for tool in over)
 
 
@@ -55,7 +58,8 @@ def recipe(facts: Facts) -> str | None:
     """The machine holds the recipe of the unit's own revision, where it says which it holds. Plant rule 2."""
     step = facts.progress.step
     read = facts.asked.recipe_digest
-    if step is None or step.recipe is None or (read is None and not step.conditions.reads_back):
+    is_asked = step is not None and step.conditions.reads_back and not facts.is_begun
+    if step is None or step.recipe is None or (read is None and not is_asked):
         return None
     if read == step.recipe.digest:
         return KEPT
@@ -65,9 +69,9 @@ def recipe(facts: Facts) -> str | None:
 def program(facts: Facts) -> str | None:
     """The machine runs the program that the route names. Plant rule 2."""
     step = facts.progress.step
-    if step is None or step.conditions.program is None:
-        return None
     read = facts.asked.program
+    if step is None or step.conditions.program is None or (read is None and facts.is_begun):
+        return None
     return (
         KEPT if read == step.conditions.program else f"{read or 'it did not say which'}, not {step.conditions.program}"
     )
@@ -77,7 +81,7 @@ def persons(facts: Facts) -> str | None:
     """So many persons are named, two different ones where two are asked for. Plant rule 12."""
     step = facts.progress.step
     needed = max(step.conditions.persons, 1 if step.conditions.certificate else 0) if step else 0
-    if not needed:
+    if not needed or (facts.is_begun and not facts.asked.operators):
         return None
     named = len(set(facts.asked.operators))
     return KEPT if named >= needed else f"{needed} person{'s' if needed > 1 else ''} named, not {named}"
@@ -96,10 +100,10 @@ def certified(facts: Facts) -> str | None:
 RULES = (
     Rule(Reason.CHECK_FAILED, check_failed),
     Rule(Reason.CHECK_DUE, check_due, BOARD),
-    Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY),
+    Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY, is_covered=False),
     Rule(Reason.FIRST_ARTICLE_OPEN, article_signed),
-    Rule(Reason.RECIPE_WRONG, recipe, QUALITY),
-    Rule(Reason.PROGRAM_WRONG, program, QUALITY),
-    Rule(Reason.PERSON_MISSING, persons),
-    Rule(Reason.NOT_CERTIFIED, certified, BOARD),
+    Rule(Reason.RECIPE_WRONG, recipe, QUALITY, is_covered=False),
+    Rule(Reason.PROGRAM_WRONG, program, QUALITY, is_covered=False),
+    Rule(Reason.PERSON_MISSING, persons, is_covered=False),
+    Rule(Reason.NOT_CERTIFIED, certified, BOARD, is_covered=False),
 )

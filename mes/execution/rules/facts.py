@@ -19,11 +19,10 @@ class HoldSeen:
 
 @dataclass(frozen=True, slots=True)
 class ToolSeen:
-    """A tool of the station; `is_used`: the message names it, or names none."""
+    """A tool of the station."""
 
     code: str
     calibration_due: date | None
-    is_used: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +53,17 @@ class Asked:
 
     operators: tuple[str, ...] = ()
     certificates: Mapping[str, datetime] = field(default_factory=dict)  # who of them is certified, until when
+    tool: str | None = None
     program: str | None = None
     recipe_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of a unit or lot at one station at one moment."""
+    """All that is known of a unit or lot at one station at one moment.
+
+    `is_begun`: a permit was granted, and the work is reported: what the report doesn't say stands as it was asked.
+    """
 
     at: datetime
     serial: str
@@ -73,6 +76,7 @@ class Facts:
     order_state: str | None = None
     asked: Asked = Asked()
     parts: Mapping[Reason, Sequence[str]] = field(default_factory=dict)  # what is wrong with what is to be fitted
+    is_begun: bool = False
     gaps: Sequence[str] = ()  # of the record; gathered for a step that asks for a complete one alone
 
     def as_text(self) -> dict[str, str]:

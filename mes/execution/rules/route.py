@@ -154,19 +154,21 @@ def complete(facts: Facts) -> str | None:
     return shown + (f"; and {len(facts.gaps) - 10} more" if len(facts.gaps) > 10 else "")
 
 
+# A permit covers what others do meanwhile: a hold, an order's state. It doesn't cover the route: of two permits taken
+# for one step, one alone is used.
 RULES = (
-    Rule(Reason.SCRAPPED, scrapped),
+    Rule(Reason.SCRAPPED, scrapped, is_covered=False),
     Rule(Reason.ON_HOLD, on_hold),
-    Rule(Reason.UNIT_REMOVED, unit_removed),
+    Rule(Reason.UNIT_REMOVED, unit_removed, is_covered=False),
     Rule(Reason.ORDER_NOT_RELEASED, order_released),
-    Rule(Reason.ALREADY_FINISHED, finished),
+    Rule(Reason.ALREADY_FINISHED, finished, is_covered=False),
     Rule(Reason.NOT_IN_ROUTE, in_route),
-    Rule(Reason.ATTEMPTS_EXHAUSTED, attempts, BOARD),
-    Rule(Reason.REWORK_NOT_OPEN, rework_asked),
-    Rule(Reason.REWORK_OPEN, rework_open, QUALITY),
-    Rule(Reason.STEP_PASSED, step_passed),
-    Rule(Reason.PREDECESSOR_MISSING, predecessors, QUALITY),
+    Rule(Reason.ATTEMPTS_EXHAUSTED, attempts, BOARD, is_covered=False),
+    Rule(Reason.REWORK_NOT_OPEN, rework_asked, is_covered=False),
+    Rule(Reason.REWORK_OPEN, rework_open, QUALITY, is_covered=False),
+    Rule(Reason.STEP_PASSED, step_passed, is_covered=False),
+    Rule(Reason.PREDECESSOR_MISSING, predecessors, QUALITY, is_covered=False),
     Rule(Reason.TOO_EARLY, not_too_early, QUALITY),
-    Rule(Reason.TOO_LATE, not_too_late, QUALITY),
+    Rule(Reason.TOO_LATE, not_too_late, QUALITY, is_covered=False),
     Rule(Reason.INCOMPLETE, complete, QUALITY),
 )
