@@ -57,10 +57,16 @@ class Session(ReadSession):
     """The transaction of one act."""
 
     def __init__(
-        self, connection: AsyncConnection, driver: asyncpg.Connection, frozen: dict[Hashable, Any], actor: Actor
+        self,
+        connection: AsyncConnection,
+        driver: asyncpg.Connection,
+        frozen: dict[Hashable, Any],
+        actor: Actor,
+        digest: bytes,
     ) -> None:
         super().__init__(connection, driver, frozen)
         self.actor = actor
+        self.digest = digest  # SHA-256 of the whole message: the same twice is the same message
         self.at = clock.now()
         self.events: list[tuple[str, str]] = []
         self.is_repeat = False
@@ -118,13 +124,15 @@ class Database:
         Raises what the act raises (nothing is stored then), Clash after three lost races, Unavailable when the
         database can't be used.
         """
+        whole = message.model_dump_json()
+        digest = hashlib.sha256(whole.encode()).digest()
         for remaining in reversed(range(TRIES)):
             try:
                 async with self._session(read_only=False) as (connection, driver):
-                    session = Session(connection, driver, self.frozen, actor)
+                    session = Session(connection, driver, self.frozen, actor, digest)
                     answer = await act(session, message)
                     if not session.is_repeat:
-                        await _write_journal(session, act, message)
+                        await _write_journal(session, act, message, whole)
                 return answer
             except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, OSError) as error:
                 _raise_unless_race(error, remaining)
@@ -196,8 +204,7 @@ class Database:
         return connection, driver
 
 
-async def _write_journal(session: Session, act: ActFunction[Any, Any], message: Message) -> None:
-    whole = message.model_dump_json()
+async def _write_journal(session: Session, act: ActFunction[Any, Any], message: Message, whole: str) -> None:
     short = message.model_dump_json(exclude=message.journal_omits) if message.journal_omits else whole
     clauses, values = session.last
     await session.run(
@@ -207,7 +214,7 @@ async def _write_journal(session: Session, act: ActFunction[Any, Any], message: 
         role=session.actor.role.value,
         name=f"{act.__module__.split('.')[1]}.{act.__name__}",
         message=short,
-        digest=hashlib.sha256(whole.encode()).digest(),
+        digest=session.digest,
         request_id=log.request_id(),
         topics=[topic for topic, _ in session.events],
         payloads=[payload for _, payload in session.events],

@@ -21,6 +21,7 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "release_containment": _OFFICE,
     "release_hold": _OFFICE,
     "dispose": frozenset({Role.QUALITY, Role.ADMIN}),
+    "dispose_lot": frozenset({Role.QUALITY, Role.ADMIN}),
     "record_retest": frozenset({Role.QUALITY, Role.ADMIN}),
     "grant_waiver": _OFFICE,
     "revoke_waiver": _OFFICE,

@@ -41,7 +41,11 @@ class Permit(Table):
 
 
 class Cycle(Table):
-    """One cycle of a station on a unit or lot [ISA-95: segment response], as reported and as judged."""
+    """One cycle of a station on a unit or lot [ISA-95: segment response], as reported and as judged.
+
+    `verdicts`: rule -> [version, "kept" | "broken" | "waived"]; `digest`: of the whole report, so that a repeat of it
+    is told from another result under the same number.
+    """
 
     __tablename__ = "cycle"
     __table_args__ = (
@@ -71,6 +75,8 @@ class Cycle(Table):
     operator: Mapped[str | None]
     second_operator: Mapped[str | None]
     waivers: Mapped[list[int]]
+    verdicts: Mapped[dict[str, Any]]
+    digest: Mapped[bytes]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime]
     reported_at: Mapped[datetime]

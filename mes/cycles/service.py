@@ -1,6 +1,6 @@
 """Writes permits, cycles and findings; called by the acts above."""
 
-from sqlalchemy import BigInteger, Boolean, Text
+from sqlalchemy import BigInteger, Boolean, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.statement import Clause
@@ -25,12 +25,13 @@ RECORD = Clause(
     """
     recorded AS (
         INSERT INTO cycle (id, station_id, cycle, asker, unit_id, lot_id, step_id, permit_id, tool_id, verdict,
-                           station_verdict, answer, program_revision, operator, second_operator, waivers, started_at,
-                           ended_at, reported_at)
+                           station_verdict, answer, program_revision, operator, second_operator, waivers, verdicts,
+                           digest, started_at, ended_at, reported_at)
         OVERRIDING SYSTEM VALUE
         VALUES (coalesce(:cycle_id, nextval('cycle_id_seq')), :station_id, :cycle, :asker, :unit_id, :lot_id, :step_id,
                 :permit_id, :tool_id, :verdict, :station_verdict, CAST(:answer AS jsonb), :program_revision, :operator,
-                :second_operator, :waivers, :started_at, :ended_at, :at)
+                :second_operator, :waivers, CAST(:report_verdicts AS jsonb), :report_digest, :started_at,
+                :ended_at, :at)
         RETURNING id),
     found AS (
         INSERT INTO finding (cycle_id, code, rules_version, facts)
@@ -40,6 +41,7 @@ RECORD = Clause(
     {
         **dict.fromkeys(("cycle_id", "station_id", "unit_id", "lot_id", "permit_id", "tool_id"), BigInteger()),
         "waivers": ARRAY(BigInteger),
+        "report_digest": LargeBinary(),
         "codes": ARRAY(Text),
         "versions": ARRAY(BigInteger),
         "facts": ARRAY(Text),

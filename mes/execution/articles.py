@@ -3,6 +3,7 @@
 Plant rule 10: after shift start, a tool or lot change, or a stop of more than four hours.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
@@ -48,9 +49,10 @@ def first_article_due(
     return f"{message.serial}, {why}"
 
 
-async def open_first_article(session: Session, station_id: int, cycle_id: int, why: str, operator: str | None) -> None:
+async def open_first_article(session: Session, station_id: int, cycle_id: int, why: str, people: Sequence[str]) -> None:
     """Note that a cycle is a first article: the station waits until it is signed."""
-    values = {"station_id": station_id, "cycle_id": cycle_id, "why": why, "operator": operator, "opened_at": session.at}
+    values = {"station_id": station_id, "cycle_id": cycle_id, "why": why, "opened_at": session.at}
+    values["operators"] = list(people)
     await session.execute(insert(FirstArticle).values(values))
     session.tell("first_article", station_id=station_id)
 
@@ -63,7 +65,7 @@ async def sign_first_article(session: Session, message: FirstArticleSignature) -
     found = await lock_first_article(session, message.station)
     if found is None:
         raise NotFound(kind="open first article at station", name=message.station)
-    if session.actor.name == found.operator:
+    if session.actor.name in found.operators:
         raise SamePerson(name=session.actor.name)
     session.take_moment()
     closing = {"signed_at": session.at, "signed_by": session.actor.name, "sign_verdict": message.verdict}

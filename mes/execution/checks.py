@@ -3,7 +3,7 @@
 Plant rules 8 and 11: a station that fails a check is blocked, and every unit since its last good check is suspect.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import insert
 
@@ -11,18 +11,18 @@ from mes.db import Session
 from mes.errors import Conflict, NotFound
 from mes.execution.messages import CheckAnswer, CheckReport, HoldSinceCheck
 from mes.execution.models import StationCheck
-from mes.execution.queries import find_check, last_good_check, suspects_since
+from mes.execution.queries import get_check, last_good_check
 from mes.plant.queries import get_station, station_tools
-from mes.quality.messages import ContainAnswer, ContainRequest
+from mes.quality.messages import ContainAnswer, ContainRequest, StationWindow
+from mes.quality.queries import passed_serials
 from mes.quality.service import contain
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+SHOWN = 1_000  # suspects in an answer
 
 
 class CheckPassed(Conflict):
     """Check {check} at {station} passed: nothing is suspect because of it."""
-
-
-class NothingPassed(Conflict):
-    """No unit passed {station} between {since} and check {check}: there is nothing to hold."""
 
 
 async def record_check(session: Session, message: CheckReport) -> CheckAnswer:
@@ -45,10 +45,10 @@ async def record_check(session: Session, message: CheckReport) -> CheckAnswer:
     }
     added = insert(StationCheck).values(values).returning(StationCheck.id)
     check: int = (await session.execute(added)).scalar_one()
-    since, suspects = None, []
+    window, suspects = None, []
     if not values["passed"]:
-        since = await last_good_check(session, check)
-        suspects = await suspects_since(session, check, since)
+        window = await _window(session, check)
+        suspects = await passed_serials(session, window, SHOWN + 1)
     session.tell("check", station=message.station, passed=values["passed"])
     return CheckAnswer(
         check=check,
@@ -56,23 +56,27 @@ async def record_check(session: Session, message: CheckReport) -> CheckAnswer:
         tool=message.tool,
         kind=message.kind,
         passed=bool(values["passed"]),
-        since=since,
-        suspects=suspects,
+        since=window.since if window else None,
+        suspects=suspects[:SHOWN],
+        has_more=len(suspects) > SHOWN,
     )
 
 
 async def hold_since_check(session: Session, message: HoldSinceCheck) -> ContainAnswer:
-    """Confirm a failed check: hold every unit that passed since the last good one, and whatever it is in by now."""
-    station, passed = await find_check(session, message.check)
-    if passed:
+    """Confirm a failed check: hold every unit that passed since the last good one, and whatever it is in by now.
+
+    Results that are reported later of work in that time are held too, until the containment is released.
+    """
+    check, station = await get_check(session, message.check)
+    if check.passed:
         raise CheckPassed(check=message.check, station=station)
-    since = await last_good_check(session, message.check)
-    suspects = await suspects_since(session, message.check, since)
-    if not suspects:
-        raise NothingPassed(station=station, since=_shown(since), check=message.check)
-    reason = f"{message.reason} (check {message.check} of {station}, since {_shown(since)})"
-    return await contain(session, ContainRequest(serials=suspects, reason=reason))
+    window = await _window(session, message.check)
+    suffix = f" (check {message.check} of {station}, since {window.since:%Y-%m-%d %H:%M})"
+    return await contain(session, ContainRequest(window=window, reason=message.reason[: 500 - len(suffix)] + suffix))
 
 
-def _shown(since: datetime | None) -> str:
-    return f"{since:%Y-%m-%d %H:%M}" if since else "the beginning"
+async def _window(session: Session, number: int) -> StationWindow:
+    """What passed between the last good check of this kind and this one; since ever, where there was none."""
+    check, station = await get_check(session, number)
+    since = await last_good_check(session, number) or EVER
+    return StationWindow(station=station, tool=check.tool, since=since, until=max(check.checked_at, since))

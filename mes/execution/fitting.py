@@ -48,7 +48,8 @@ class _Record:
     def is_held(self, *, unit: UnitRow | None = None, lot: LotRow | None = None) -> bool:
         """Whether an open hold stops the use of this unit (or its order's units), or this lot, at this step."""
         return any(
-            "consume" in hold.stops and has_reached(self.progress, self.seen.operations, hold.at_operation)
+            "consume" in hold.stops
+            and (hold.is_behind or has_reached(self.progress, self.seen.operations, hold.at_operation))
             for hold in holds_on(self.seen, unit=unit, lot=lot)
         )
 
@@ -137,8 +138,11 @@ def _take_out(fitting: Fitting, record: _Record, removals: Collection[Removal]) 
         if unit is None or unit.id not in inside or any(unit.id == out.id for out, _ in fitting.removed):
             fitting.broken[Reason.REMOVAL_UNKNOWN].append(removal.serial)
         else:
+            slot, position = inside[unit.id]
+            if slot not in record.bom:
+                fitting.broken[Reason.REMOVAL_WRONG].append(f"{removal.serial} at {position}")
             fitting.removed.append((unit, removal))
-            taken.discard(inside[unit.id])
+            taken.discard((slot, position))
     return taken
 
 
@@ -180,7 +184,7 @@ def _place(
     if item is None or component.part not in said_part or component.position > item.quantity:
         broken[Reason.COMPONENT_WRONG].append(named)
     pinned = record.seen.revisions.get(unit.part_id)
-    if unit.revision_id is not None and pinned is not None and unit.revision_id != pinned:
+    if pinned is not None and unit.revision_id != pinned:
         broken[Reason.COMPONENT_REVISION].append(named)
     if unit.state in {State.ISSUED, State.IN_PROCESS}:
         broken[Reason.COMPONENT_UNFINISHED].append(named)
@@ -227,7 +231,7 @@ def _judge_use(fitting: Fitting, record: _Record, lot: LotRow) -> None:
     seen = record.seen.lots.get(lot.id)
     if seen is None:
         return
-    if seen.expires_on is not None and seen.expires_on < record.at.date():
+    if seen.expires_on is not None and seen.expires_on < record.seen.today:
         _once(fitting, Reason.LOT_EXPIRED, f"{lot.number} on {seen.expires_on}")
     if seen.unusable_at is not None and seen.unusable_at < record.at:
         _once(fitting, Reason.LOT_EXPIRED, f"{lot.number}, open too long since {seen.unusable_at:%Y-%m-%d %H:%M}")

@@ -285,7 +285,8 @@ class CheckAnswer(Message):
     kind: str
     passed: bool
     since: Moment | None
-    suspects: list[str]
+    suspects: Annotated[list[str], Field(description="At most 1,000 are listed.")]
+    has_more: bool
 
 
 class HoldSinceCheck(Message):

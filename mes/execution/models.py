@@ -76,7 +76,7 @@ class FirstArticle(Table):
     station_id: Mapped[int] = mapped_column(ForeignKey("station.id"))
     cycle_id: Mapped[int]
     why: Mapped[str]
-    operator: Mapped[str | None]
+    operators: Mapped[list[str]]
     opened_at: Mapped[datetime]
     signed_at: Mapped[datetime | None]
     signed_by: Mapped[str | None]

@@ -5,9 +5,11 @@ from mes.errors import Conflict, NotFound
 from mes.execution.messages import MoveAnswer, MoveRequest, Refusal
 from mes.execution.queries import lock_named
 from mes.execution.rules.words import WORDS, Reason, Said
+from mes.genealogy.queries import above
 from mes.materials import service as materials
 from mes.materials.messages import LotAnswer, LotOpening
 from mes.materials.queries import describe_lot, lock_lot_whole
+from mes.quality.dispositions import StillFitted
 from mes.quality.queries import stopping
 from mes.units import service as units
 
@@ -34,9 +36,11 @@ async def open_lot(session: Session, message: LotOpening) -> LotAnswer:
 
 async def move_stock(session: Session, message: MoveRequest) -> MoveAnswer:
     """Bring a unit or a lot to another place; refused, with the reasons, while a hold stops moving."""
-    found_units, found_lots = await lock_named(session, [message.serial], [message.serial], is_report=True)
+    found_units, found_lots = await lock_named(session, [message.serial], [message.serial])
     unit, lot = found_units.get(message.serial), found_lots.get(message.serial)
     if unit is not None:
+        if await above(session, unit.id):
+            raise StillFitted(serial=unit.serial)
         reasons = await stopping(session, "move", unit_id=unit.id, lot_id=unit.lot_id, order_id=unit.order_id)
     elif lot is not None:
         reasons = await stopping(session, "move", lot_id=lot.id)

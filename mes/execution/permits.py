@@ -30,7 +30,7 @@ class _Asked:
 
 async def request_permit(session: Session, message: PermitRequest) -> PermitAnswer:
     """*May I?* Answers yes, with the recipe and what is expected, or no with all reasons; a repeat the same again."""
-    named = await lock_named(session, *named_by(message), is_report=False)
+    named = await lock_named(session, *named_by(message))
     asked = await _ask(session, message, named)
     subject, seen, step = asked.subject, asked.seen, asked.progress.step
     if seen.permit_id is not None:
@@ -89,10 +89,9 @@ def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> P
         )
     session.repeated()
     details = seen.permit_facts.get("details", {})
+    broken = {code: version for code, (version, word) in seen.permit_verdicts.items() if word == "broken"}
     said = [
-        Said(code, seen.permit_verdicts[code][0], details[code], seen.permit_facts)
-        for code in Reason
-        if code in details
+        Said(code, broken[code], details.get(code, ""), seen.permit_facts) for code in Reason if code.value in broken
     ]
     step = next((s for s in subject.steps.values() if s.id == seen.permit_step_id), None)
     return answers.permit(message, subject.plan, step, said, seen.permit_waivers)

@@ -12,17 +12,20 @@ from mes.db import ReadSession, Session
 from mes.errors import NotFound
 from mes.execution.messages import WaiverAnswer
 from mes.execution.models import FirstArticle, StationCheck, Waiver
+from mes.execution.rules.facts import CheckSeen
 from mes.materials.queries import LotRow
-from mes.plant.models import Station
+from mes.plant.models import Station, Tool
 from mes.statement import Prepared
 from mes.units.models import Unit
 from mes.units.queries import UnitRow
 from mes.units.rules import State
 
-# Coarse to fine: lots that are counted down against each other; the lots of units that are fitted against a hold only,
-# so that many stations can fit cells of one lot at once; then the units. UNION ALL takes them in this order.
+# Coarse to fine: the station, for share, against whoever holds all that passed it; lots that are counted down against
+# each other; the lots of units that are fitted against a hold only, so that many stations can fit cells of one lot at
+# once; then the units. UNION ALL takes them in this order.
 _NAMED = """
-        WITH used AS MATERIALIZED (
+        WITH station AS MATERIALIZED (SELECT id, code FROM station WHERE code = :station {station}),
+        used AS MATERIALIZED (
             SELECT id, number, part_id, revision_id, state, quantity_left FROM lot
             WHERE number = ANY(:lots) ORDER BY id {used}),
         fitted AS MATERIALIZED (
@@ -31,58 +34,64 @@ _NAMED = """
         units AS MATERIALIZED (
             SELECT id, serial, part_id, lot_id, order_id, revision_id, state FROM unit
             WHERE serial = ANY(:serials) ORDER BY id {units})
-        SELECT id, number AS name, part_id, revision_id, state, quantity_left, NULL::bigint AS lot_id,
-               NULL::bigint AS order_id, false AS is_unit FROM used
-        UNION ALL SELECT *, NULL, NULL, false FROM fitted
-        UNION ALL SELECT id, serial, part_id, revision_id, state, NULL, lot_id, order_id, true FROM units
+        SELECT id, code AS name, NULL::bigint AS part_id, NULL::bigint AS revision_id, NULL AS state,
+               NULL::numeric AS quantity_left, NULL::bigint AS lot_id, NULL::bigint AS order_id, 'station' AS kind
+        FROM station
+        UNION ALL SELECT *, NULL, NULL, 'lot' FROM used
+        UNION ALL SELECT *, NULL, NULL, 'lot' FROM fitted
+        UNION ALL SELECT id, serial, part_id, revision_id, state, NULL, lot_id, order_id, 'unit' FROM units
 """
 
 
-def _named(used: str, fitted: str, units: str) -> Prepared:
-    statement = text(_NAMED.format(used=used, fitted=fitted, units=units))
-    return Prepared(statement.bindparams(bindparam("lots", type_=ARRAY(Text)), bindparam("serials", type_=ARRAY(Text))))
+def _named(station: str, used: str, fitted: str, units: str) -> Prepared:
+    statement = text(_NAMED.format(station=station, used=used, fitted=fitted, units=units))
+    lists = (bindparam(name, type_=ARRAY(Text)) for name in ("lots", "serials"))
+    return Prepared(statement.bindparams(bindparam("station", type_=Text), *lists))
 
 
-_LOCK_TO_REPORT = _named("FOR NO KEY UPDATE", "FOR SHARE", "FOR NO KEY UPDATE")
+_LOCK_TO_REPORT = _named("FOR SHARE", "FOR NO KEY UPDATE", "FOR SHARE", "FOR NO KEY UPDATE")
 # A question counts nothing down: stations that ask for one lot don't wait for each other, only for who holds it.
-_LOCK_TO_ASK = _named("FOR KEY SHARE", "FOR KEY SHARE", "FOR NO KEY UPDATE")
-_FIND = _named("", "", "")
+_LOCK_TO_ASK = _named("", "FOR KEY SHARE", "FOR KEY SHARE", "FOR NO KEY UPDATE")
+_FIND = _named("", "", "", "")
 Named = tuple[dict[str, UnitRow], dict[str, LotRow]]
 
 
-async def lock_named(session: Session, serials: Collection[str], lots: Collection[str], *, is_report: bool) -> Named:
+async def lock_named(
+    session: Session, serials: Collection[str], lots: Collection[str], *, reporting: str | None = None
+) -> Named:
     """Lock the lots of these numbers and of these units, then the units; those that exist, by serial and number.
 
-    The act's moment is taken anew: what was waited for happened before.
+    `reporting`: the station whose report it is. The act's moment is taken anew: what was waited for happened before.
     """
-    found = await _read_named(session, _LOCK_TO_REPORT if is_report else _LOCK_TO_ASK, serials, lots)
+    statement = _LOCK_TO_ASK if reporting is None else _LOCK_TO_REPORT
+    found = await _read_named(session, statement, serials, lots, reporting)
     session.take_moment()
     return found
 
 
 async def find_named(session: ReadSession, serials: Collection[str], lots: Collection[str]) -> Named:
     """Read the same without a lock, for whoever only asks why."""
-    return await _read_named(session, _FIND, serials, lots)
+    return await _read_named(session, _FIND, serials, lots, None)
 
 
 async def _read_named(
-    session: ReadSession, statement: Prepared, serials: Collection[str], lots: Collection[str]
+    session: ReadSession, statement: Prepared, serials: Collection[str], lots: Collection[str], station: str | None
 ) -> Named:
     found_units: dict[str, UnitRow] = {}
     found_lots: dict[str, LotRow] = {}
-    for id_, name, part_id, revision_id, state, left, lot_id, order_id, is_unit in await session.run(
-        statement, serials=list(serials), lots=list(lots)
+    for id_, name, part_id, revision_id, state, left, lot_id, order_id, kind in await session.run(
+        statement, serials=list(serials), lots=list(lots), station=station
     ):
-        if is_unit:
+        if kind == "unit":
             found_units[name] = UnitRow(id_, name, part_id, lot_id, order_id, revision_id, State(state))
-        else:
+        elif kind == "lot":
             found_lots[name] = LotRow(id_, name, part_id, revision_id, state, left)
     return found_units, found_lots
 
 
 async def lock_first_article(session: Session, station: str) -> FirstArticle | None:
     """Lock the oldest first article of a station that waits for its signature; None: there is none."""
-    open_ = select(FirstArticle.id, FirstArticle.operator, FirstArticle.why)
+    open_ = select(FirstArticle.id, FirstArticle.operators, FirstArticle.why)
     open_ = open_.join(Station, Station.id == FirstArticle.station_id)
     open_ = open_.where(Station.code == station, FirstArticle.signed_at.is_(None))
     row = (await session.execute(open_.order_by(FirstArticle.id).limit(1).with_for_update(of=FirstArticle))).first()
@@ -114,13 +123,15 @@ async def list_waivers(
     return [WaiverAnswer(**{**row, "serials": row["serials"] or []}) for row in rows]
 
 
-async def find_check(session: ReadSession, check: int) -> tuple[str, bool]:
-    """A check's station, and whether it passed; NotFound: there is none."""
-    found = select(Station.code, StationCheck.passed).join(Station, Station.id == StationCheck.station_id)
-    row = (await session.execute(found.where(StationCheck.id == check))).one_or_none()
+async def get_check(session: ReadSession, check: int) -> tuple[CheckSeen, str]:
+    """A check and its station, or raise NotFound."""
+    kept = (StationCheck.kind, StationCheck.passed, StationCheck.checked_at, Tool.code.label("tool"))
+    found = select(*kept, Station.code.label("station")).join(Station, Station.id == StationCheck.station_id)
+    found = found.outerjoin(Tool, Tool.id == StationCheck.tool_id).where(StationCheck.id == check)
+    row = (await session.execute(found)).one_or_none()
     if row is None:
         raise NotFound(kind="check", name=check)
-    return row.code, row.passed
+    return CheckSeen(row.kind, row.passed, row.checked_at, row.tool), row.station
 
 
 async def last_good_check(session: ReadSession, check: int) -> datetime | None:
@@ -131,22 +142,6 @@ async def last_good_check(session: ReadSession, check: int) -> datetime | None:
     statement = select(func.max(before.checked_at)).select_from(this).join(before, same).where(this.id == check)
     found: datetime | None = (await session.execute(statement)).scalar_one()
     return found
-
-
-async def suspects_since(session: ReadSession, check: int, since: datetime | None) -> list[str]:
-    """Serials of the units worked on at the check's station (with its tool) after a moment and before the check."""
-    tool = StationCheck.tool_id.is_(None) | Cycle.tool_id.is_(None) | (Cycle.tool_id == StationCheck.tool_id)
-    statement = (
-        select(Unit.serial)
-        .distinct()
-        .join(Cycle, Cycle.unit_id == Unit.id)
-        .join(StationCheck, (StationCheck.station_id == Cycle.station_id) & tool)
-        .where(StationCheck.id == check, Cycle.started_at <= StationCheck.checked_at)
-        .order_by(Unit.serial)
-    )
-    if since is not None:
-        statement = statement.where(Cycle.ended_at >= since)
-    return list((await session.execute(statement)).scalars())
 
 
 _PARTS = Prepared(

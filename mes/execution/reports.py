@@ -14,7 +14,7 @@ from mes.execution.articles import first_article_due, open_first_article
 from mes.execution.fitting import Fitting, compare, holds_on
 from mes.execution.messages import ReportAnswer, ResultReport, Verdict
 from mes.execution.queries import lock_named, part_ids
-from mes.execution.rules import findings
+from mes.execution.rules import Judgement, judge_report
 from mes.execution.rules.progress import Progress
 from mes.execution.rules.words import Said
 from mes.execution.seen import Seen
@@ -52,14 +52,14 @@ _WRITE = (cycles.RECORD, measurements.RECORD, genealogy.INSTALL, materials.USE_U
 
 async def report_result(session: Session, message: ResultReport) -> ReportAnswer:
     """*This happened.* Records it whole, judges it, and says what it breaks; a repeat gets the same answer again."""
-    known, lots = await lock_named(session, *named_by(message), is_report=True)
+    known, lots = await lock_named(session, *named_by(message), reporting=message.station)
     subject = await find_subject(session, message.serial, known, lots)
     seen = await see_subject(session, message, subject, known, lots, session.at)
     if seen.cycle_answer is not None:
-        _require_same(message, seen)
+        _require_same(session, message, seen)
         session.repeated()
         return ReportAnswer.model_validate(seen.cycle_answer)
-    if seen.permit_serial != message.serial:  # a permit for one unit covers no other
+    if not _covers(message, subject, seen):
         seen = replace(seen, permit_id=None, permit_granted=None)
     progress = progress_of(message, subject, seen)
     step = await _require_understood(session, message, subject, seen, progress)
@@ -71,22 +71,23 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     if message.components or message.lots or message.removals or step.components:
         fitting = compare(message, progress, subject, seen, known, lots, begun)
     facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
-    said, waived = findings(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
-    if seen.permit_granted:
-        waived = sorted({*waived, *seen.permit_waivers})  # what let the work begin stands on its cycle too
+    verdicts = judge_report(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
+    said = verdicts.broken
+    # what let the work begin stands on its cycle too
+    waived = sorted({*verdicts.waived, *(seen.permit_waivers if seen.permit_granted else ())})
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = await _take_out(session, message, subject, fitting)
     result = {
         "cycle_id": cycle_id,
-        **_to_record(message, subject, seen, step, answer, said),
+        **_to_record(session, message, subject, seen, step, answer, verdicts),
         **measurements.to_record(judged, _curves(message, step)),
         **genealogy.to_install(subject.unit_id, fitting.fits),
         **materials.to_use_up(fitting.used),
         **units.to_move(subject.unit, UnitState(state) if subject.unit else None),
     }
     follows = Follows(
-        inherited=_inherited(fitting, seen, known, lots),
+        inherited=[*_inherited(fitting, seen, known, lots), *seen.windows],
         broken=_to_review(progress, step, verdict, said),
         article=first_article_due(message, step, seen, frozenset(fitting.used), session.at),
     )
@@ -130,10 +131,10 @@ async def _follow(
         await quality.hold_upward(
             session, subject.unit.id, cycle_id, follows.inherited, broken, is_inside=bool(seen.above)
         )
-    elif subject.lot and broken:
-        await quality.open_holds(session, [], broken, cycle_id, lots=[subject.lot.id])
+    elif subject.lot:
+        await quality.hold_lot(session, subject.lot.id, cycle_id, follows.inherited, broken)
     if follows.article and seen.station_id is not None:
-        await open_first_article(session, seen.station_id, cycle_id, follows.article, message.operator)
+        await open_first_article(session, seen.station_id, cycle_id, follows.article, message.people)
 
 
 def _to_review(progress: Progress, step: StepPlan, verdict: Verdict, said: Sequence[Said]) -> str | None:
@@ -147,13 +148,19 @@ def _to_review(progress: Progress, step: StepPlan, verdict: Verdict, said: Seque
     return " ".join(reasons)[:2000] or None
 
 
-def _require_same(message: ResultReport, seen: Seen) -> None:
+def _require_same(session: Session, message: ResultReport, seen: Seen) -> None:
     """Let a repeat pass; another result under the same number must not be taken for one, and be lost."""
-    recorded = seen.cycle_answer or {}
-    sent = (message.serial, message.verdict, message.started_at, message.ended_at)
-    if sent != (recorded["serial"], recorded["station_verdict"], *seen.cycle_times):
+    if seen.cycle_digest and session.digest != seen.cycle_digest:  # cycles of old have none
+        recorded = seen.cycle_answer or {}
         what = f"another result of {recorded['serial']}, from {seen.cycle_times[0]} to {seen.cycle_times[1]}"
         raise CycleReused(cycle=message.cycle, station=message.station, recorded=what, serial=message.serial)
+
+
+def _covers(message: ResultReport, subject: Subject, seen: Seen) -> bool:
+    """Whether the permit of this number is for what was done: a permit for one unit or step covers no other."""
+    step = next((s for s in subject.steps.values() if s.id == seen.permit_step_id), None)
+    is_step = message.operation is None or step is None or step.operation == message.operation
+    return seen.permit_serial == message.serial and is_step
 
 
 async def _require_understood(
@@ -223,13 +230,22 @@ async def _advance(
         await orders.start(session, unit.order_id)
     state = NEXT_STATE[unit.state, UnitEvent.FINISH if is_complete else UnitEvent.WORK]
     assert state is not None  # noqa: S101 - a result is a fact in every state
-    if state == UnitState.FINISHED and unit.state != state and unit.order_id is not None:
-        await orders.count_finished(session, unit.order_id, unit.part_id)
+    if state != unit.state and unit.order_id is not None:
+        if state == UnitState.FINISHED:
+            await orders.count_finished(session, unit.order_id, unit.part_id)
+        elif unit.state == UnitState.FINISHED:
+            await orders.count_unfinished(session, unit.order_id, unit.part_id)
     return state
 
 
 def _to_record(
-    message: ResultReport, subject: Subject, seen: Seen, step: StepPlan, answer: ReportAnswer, said: Sequence[Said]
+    session: Session,
+    message: ResultReport,
+    subject: Subject,
+    seen: Seen,
+    step: StepPlan,
+    answer: ReportAnswer,
+    verdicts: Judgement,
 ) -> dict[str, Any]:
     return {
         "station_id": seen.station_id,
@@ -247,11 +263,13 @@ def _to_record(
         "operator": message.operator,
         "second_operator": message.second_operator,
         "waivers": answer.waivers,
+        "report_verdicts": json.dumps(verdicts.verdicts),
+        "report_digest": session.digest,
         "started_at": message.started_at,
         "ended_at": message.ended_at,
-        "versions": [finding.version for finding in said],
-        "codes": [finding.code.value for finding in said],
-        "facts": [json.dumps({**finding.facts, "detail": finding.detail}) for finding in said],
+        "versions": [finding.version for finding in verdicts.broken],
+        "codes": [finding.code.value for finding in verdicts.broken],
+        "facts": [json.dumps({**finding.facts, "detail": finding.detail}) for finding in verdicts.broken],
     }
 
 

@@ -28,6 +28,8 @@ class OpenHold:
     reason: str
     stops: Sequence[str]
     at_operation: str | None
+    opened_at: datetime
+    is_behind: bool  # an intercept of the held thing's own route: whoever fits it stands behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Seen:
     """All that one read finds out about a message's station, cycle, unit and parts."""
 
     station_id: int | None
+    today: date
     operations: tuple[str, ...]
     due_h: dict[str, float]
     tools: Sequence[tuple[int, str, date | None]]
@@ -81,6 +84,7 @@ class Seen:
     permit_step_id: int | None
     cycle_id: int | None
     cycle_answer: dict[str, Any] | None
+    cycle_digest: bytes | None
     cycle_times: tuple[datetime | None, datetime | None]
     order: str | None
     order_state: str | None
@@ -90,6 +94,7 @@ class Seen:
     waivers: tuple[WaiverSeen, ...]
     certificates: dict[tuple[str, str], datetime]  # (person, certificate) -> until when
     holds: tuple[OpenHold, ...]
+    windows: Sequence[int]  # an open hold of each containment that covers the time and place of this report
     lots: dict[int, LotSeen]
     fitted: tuple[Fitted, ...]
     elsewhere: dict[int, int]  # child id -> the parent it is in
@@ -101,7 +106,8 @@ class Seen:
 _SEE = Prepared(
     text(
         """
-        SELECT s.id AS station_id, s.operations, s.known_good_h, s.known_bad_h, s.daily_h,
+        SELECT s.id AS station_id, s.operations, (:at AT TIME ZONE coalesce(w.timezone, 'UTC'))::date AS today,
+            s.known_good_h, s.known_bad_h, s.daily_h,
             (SELECT json_agg(json_build_array(t.id, t.code, t.calibration_due) ORDER BY t.id)::text
              FROM tool t WHERE t.station_id = s.id) AS tools,
             (SELECT json_agg(json_build_array(k.kind, l.passed, l.checked_at, l.code))::text
@@ -119,16 +125,17 @@ _SEE = Prepared(
              ORDER BY a.id DESC LIMIT 1) AS article_verdict,
             (SELECT json_build_array(y.reported_at, y.tool_id, (
                     SELECT array_agg(DISTINCT i.lot_id) FROM installation i
-                    WHERE i.parent_id = y.unit_id AND i.cycle_id = y.id AND i.child_id IS NULL), (
+                    WHERE i.parent_id = y.unit_id AND i.cycle_id = y.id AND i.child_id IS NULL
+                      AND i.removed_at IS NULL), (
                     SELECT max((d.day + t.start::time) AT TIME ZONE w.timezone)
-                    FROM line n JOIN site w ON w.id = n.site_id, unnest(n.shift_starts) AS t (start),
+                    FROM unnest(n.shift_starts) AS t (start),
                          LATERAL (SELECT (:at AT TIME ZONE w.timezone)::date - b AS day
                                   FROM generate_series(0, 1) AS b) AS d
-                    WHERE n.id = s.line_id AND (d.day + t.start::time) AT TIME ZONE w.timezone <= :at))::text
+                    WHERE (d.day + t.start::time) AT TIME ZONE w.timezone <= :at))::text
              FROM cycle y WHERE :looks_back AND y.station_id = s.id ORDER BY y.id DESC LIMIT 1) AS last_cycle,
             p.id AS permit_id, p.serial AS permit_serial, p.granted, p.asked_at, p.verdicts::text, p.facts::text,
             p.waivers AS permit_waivers, p.step_id AS permit_step_id,
-            c.id AS cycle_id, c.answer::text, c.started_at, c.ended_at,
+            c.id AS cycle_id, c.answer::text, c.digest, c.started_at, c.ended_at,
             o.number AS order_number, o.state AS order_state,
             (SELECT json_object_agg(r.part_id, r.revision_id)::text FROM order_revision r
              WHERE r.order_id = o.id) AS revisions,
@@ -141,23 +148,38 @@ _SEE = Prepared(
             (SELECT json_object_agg(d.operation, d.after_cycle)::text FROM (
                 SELECT operation, max(after_cycle) AS after_cycle FROM disposition
                 WHERE unit_id = :unit_id AND decision = 'rework' GROUP BY operation) d) AS reworks,
-            (SELECT json_agg(json_build_array(w.id, w.rule, x.code, w.operation) ORDER BY w.id)::text
-             FROM waiver w LEFT JOIN station x ON x.id = w.station_id
-             WHERE w.revoked_at IS NULL AND w.ends_at > :at AND w.starts_at <= :at
-               AND (w.unit_ids IS NULL OR :unit_id = ANY(w.unit_ids))) AS waivers,
+            (SELECT json_agg(json_build_array(v.id, v.rule, x.code, v.operation) ORDER BY v.id)::text
+             FROM waiver v LEFT JOIN station x ON x.id = v.station_id
+             WHERE v.id = ANY(p.waivers) OR (v.revoked_at IS NULL AND v.ends_at > :at AND v.starts_at <= :at
+               AND (v.unit_ids IS NULL OR :unit_id = ANY(v.unit_ids)))) AS waivers,
             (SELECT json_agg(json_build_array(person, name, until))::text FROM (
                 SELECT person, name, max(expires_at) AS until FROM certificate
                 WHERE person = ANY(:people) AND withdrawn_at IS NULL GROUP BY person, name) q) AS certificates,
             (SELECT json_agg(json_build_array(h.id, h.unit_id, h.lot_id, h.order_id, h.reason, h.stops,
-                                              h.at_operation) ORDER BY h.id)::text
+                                              h.at_operation, h.opened_at, EXISTS (
+                        SELECT FROM step p WHERE p.operation = h.at_operation AND p.revision_id = coalesce(
+                            (SELECT revision_id FROM unit WHERE id = h.unit_id),
+                            (SELECT revision_id FROM lot WHERE id = h.lot_id)))) ORDER BY h.id)::text
              FROM hold h WHERE h.released_at IS NULL
                AND (h.unit_id = ANY(:unit_ids) OR h.lot_id = ANY(:lot_ids) OR h.order_id = ANY(:order_ids))) AS holds,
+            (SELECT array_agg(h.id) FROM (
+                SELECT c.id, c.question -> 'window' AS asked FROM containment c WHERE c.station_id = s.id) q, LATERAL (
+                SELECT id FROM hold WHERE containment_id = q.id AND released_at IS NULL ORDER BY id LIMIT 1) h
+             WHERE :started_at IS NOT NULL
+               AND coalesce(q.asked ->> 'tool' = :tool, true)
+               AND coalesce(q.asked ->> 'program_revision' = :program, q.asked ->> 'program_revision' IS NULL)
+               AND ((:ended_at >= (q.asked ->> 'since')::timestamptz
+                     AND :started_at <= (q.asked ->> 'until')::timestamptz)
+                    OR :at BETWEEN (q.asked ->> 'since')::timestamptz AND (q.asked ->> 'until')::timestamptz)
+            ) AS windows,
             (SELECT json_agg(json_build_array(l.id, l.expires_on,
                     l.opened_at + make_interval(secs => q.pot_life_min * 60), (
                         SELECT b.number FROM lot b
                         WHERE q.fefo AND b.part_id = l.part_id AND b.state = 'released' AND b.quantity_left > 0
                           AND b.expires_on < coalesce(l.expires_on, 'infinity')
-                          AND b.expires_on >= (:at AT TIME ZONE 'UTC')::date
+                          AND b.expires_on >= (:at AT TIME ZONE coalesce(w.timezone, 'UTC'))::date
+                          AND (q.pot_life_min IS NULL OR b.opened_at IS NULL
+                               OR b.opened_at + make_interval(secs => q.pot_life_min * 60) > :at)
                           AND NOT EXISTS (SELECT FROM hold h WHERE h.lot_id = b.id AND h.released_at IS NULL)
                         ORDER BY b.expires_on, b.id LIMIT 1)))::text
              FROM lot l JOIN part q ON q.id = l.part_id WHERE l.id = ANY(:lot_ids)) AS lots,
@@ -169,6 +191,7 @@ _SEE = Prepared(
             f.part_ids, f.positions, f.child_ids, f.quantities, e.children, e.parents
         FROM (SELECT) AS one
         LEFT JOIN station s ON s.code = :station
+        LEFT JOIN line n ON n.id = s.line_id LEFT JOIN site w ON w.id = n.site_id
         LEFT JOIN permit p ON p.station_id = s.id AND p.cycle = :cycle
         LEFT JOIN cycle c ON c.station_id = s.id AND c.cycle = :cycle
         LEFT JOIN work_order o ON o.id = :order_id
@@ -181,7 +204,8 @@ _SEE = Prepared(
             FROM installation i WHERE i.child_id = ANY(:child_ids) AND i.removed_at IS NULL) AS e ON true
         """
     ).bindparams(
-        *(bindparam(name, type_=Text) for name in ("station", "cycle")),
+        *(bindparam(name, type_=Text) for name in ("station", "cycle", "tool", "program")),
+        *(bindparam(name, type_=DateTime(timezone=True)) for name in ("started_at", "ended_at")),
         *(bindparam(name, type_=BigInteger) for name in ("unit_id", "lot_id", "order_id", "parent_id")),
         *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("unit_ids", "lot_ids", "child_ids", "order_ids")),
         bindparam("looks_back", type_=Boolean),
@@ -196,13 +220,17 @@ class Question:
     """What to look up: the message's names, and the ids that the locks have found.
 
     `parent_id`: the unit whose content is asked for; None: nothing is fitted or taken out. `looks_back`: whether the
-    station's last cycle matters.
+    station's last cycle matters. `started_at`, `ended_at`: of a report; None: it only asks.
     """
 
     at: datetime
     station: str
     cycle: str
     people: Sequence[str]
+    tool: str | None
+    program: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
     unit_id: int | None
     lot_id: int | None
     order_id: int | None
@@ -221,6 +249,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
     due = {"known_good": row["known_good_h"], "known_bad": row["known_bad_h"], "daily": row["daily_h"]}
     return Seen(
         station_id=row["station_id"],
+        today=row["today"],
         operations=tuple(row["operations"] or ()),
         due_h={kind: hours for kind, hours in due.items() if hours is not None},
         tools=[(id_, code, _day(day)) for id_, code, day in _list(row["tools"])],
@@ -238,6 +267,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
         permit_step_id=row["permit_step_id"],
         cycle_id=row["cycle_id"],
         cycle_answer=json.loads(row["answer"]) if row["answer"] else None,
+        cycle_digest=row["digest"],
         cycle_times=(row["started_at"], row["ended_at"]),
         order=row["order_number"],
         order_state=row["order_state"],
@@ -249,7 +279,8 @@ async def see(session: ReadSession, question: Question) -> Seen:
         reworks=json.loads(row["reworks"] or "{}"),
         waivers=tuple(WaiverSeen(*waiver) for waiver in _list(row["waivers"])),
         certificates={(person, name): _time(until) for person, name, until in _list(row["certificates"])},
-        holds=tuple(OpenHold(*hold) for hold in _list(row["holds"])),
+        holds=tuple(_hold(hold) for hold in _list(row["holds"])),
+        windows=row["windows"] or (),
         lots={id_: LotSeen(_day(day), _moment(at), earlier) for id_, day, at, earlier in _list(row["lots"])},
         fitted=tuple(
             Fitted(*edge) for edge in _columns(row["part_ids"], row["positions"], row["child_ids"], row["quantities"])
@@ -257,6 +288,11 @@ async def see(session: ReadSession, question: Question) -> Seen:
         elsewhere=dict(_columns(row["children"], row["parents"])),
         above=frozenset(row["above"] or ()),
     )
+
+
+def _hold(told: Sequence[Any]) -> OpenHold:
+    id_, unit_id, lot_id, order_id, reason, stops, at_operation, opened_at, is_behind = told
+    return OpenHold(id_, unit_id, lot_id, order_id, reason, stops, at_operation, _time(opened_at), is_behind)
 
 
 def _list(told: str | None) -> list[Any]:

@@ -79,6 +79,10 @@ async def see_subject(
         station=message.station,
         cycle=message.cycle,
         people=message.people,
+        tool=message.tool,
+        program=message.program_revision,
+        started_at=message.started_at if isinstance(message, ResultReport) else None,
+        ended_at=message.ended_at if isinstance(message, ResultReport) else None,
         unit_id=subject.unit_id,
         lot_id=subject.lot_id,
         order_id=subject.unit.order_id if subject.unit else None,
@@ -131,6 +135,7 @@ async def gather(
     state = subject.unit.state if subject.unit else subject.lot.state if subject.lot else None
     return Facts(
         at=at,
+        today=seen.today,
         serial=message.serial,
         part=subject.plan.part if subject.plan else "none",
         state=str(state) if state else None,
@@ -169,4 +174,4 @@ def _holds(subject: Subject, seen: Seen) -> list[HoldSeen]:
         or (hold.unit_id is not None and hold.unit_id == subject.unit_id)
         or (hold.lot_id is not None and hold.lot_id == subject.lot_id)
     ]
-    return [HoldSeen(hold.reason, frozenset(hold.stops), hold.at_operation) for hold in mine]
+    return [HoldSeen(hold.reason, frozenset(hold.stops), hold.at_operation, hold.opened_at) for hold in mine]

@@ -12,13 +12,17 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What receiving inspection found."""
+    """What receiving inspection found, or quality decided."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
+    RELEASE = "release"
+    REJECT = "reject"
 
 
 NEXT: dict[tuple[State, Event], State] = {
+    **{(state, Event.RELEASE): State.RELEASED for state in State},
+    **{(state, Event.REJECT): State.REJECTED for state in State},
     (State.QUARANTINED, Event.PASS): State.RELEASED,
     (State.QUARANTINED, Event.FAIL): State.QUARANTINED,
     (State.RELEASED, Event.PASS): State.RELEASED,

@@ -27,12 +27,15 @@ class NotTracedByLot(Conflict):
     """Part {part} is traced by {trace}: {instead}."""
 
 
-# A clause of the statement that records a cycle. Below zero too: what was used was used. The caller holds the locks.
+# A clause of the statement that records a cycle. What is used is open: its pot life runs. Below zero too: what was used
+# was used. The caller holds the locks.
 USE_UP = Clause(
     """
     used AS (
-        UPDATE lot SET quantity_left = quantity_left - u.quantity
-        FROM unnest(:used_lots, :used_quantities) AS u (id, quantity) WHERE lot.id = u.id)
+        UPDATE lot SET quantity_left = quantity_left - u.quantity,
+               opened_at = CASE WHEN p.pot_life_min IS NULL THEN opened_at ELSE coalesce(opened_at, :at) END
+        FROM unnest(:used_lots, :used_quantities) AS u (id, quantity), part p
+        WHERE lot.id = u.id AND p.id = lot.part_id)
     """,
     {"used_lots": ARRAY(BigInteger), "used_quantities": ARRAY(Numeric)},
 )

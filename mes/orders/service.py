@@ -100,6 +100,8 @@ async def _release(session: Session, order_id: int, part_id: int, quantity: int)
     patterns = await session.execute(select(Part.id, Part.serial_pattern).where(Part.id.in_(pins)).order_by(Part.id))
     for row in patterns.all():
         made_id, pattern = row.id, row.serial_pattern or ""
+        if not needed[made_id]:
+            continue  # an alternate: its revision is pinned, and it is ordered on its own
         issued = await issue_serials(session, pattern, needed[made_id] * quantity)
         await units.issue(session, issued, part_id=made_id, order_id=order_id, revision_id=pins[made_id])
 

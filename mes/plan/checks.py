@@ -101,10 +101,10 @@ def _check_parts(files: PlantFiles, known: Known) -> Iterator[Problem]:
             yield Problem(f"{at}/unit", part.unit, expected)
         if part.serial_pattern and part.trace != "serial":
             yield Problem(f"{at}/serial_pattern", part.serial_pattern, "none: only parts with trace: serial have one")
-        for name, value in (("pot_life_min", part.pot_life_min), ("fefo", part.fefo)):
-            if value and part.trace == "none":
-                read = "true" if value is True else f"{value:g}"
-                yield Problem(f"{at}/{name}", read, "none: only parts with trace: lot or serial have lots")
+        if part.pot_life_min and part.trace == "none":
+            yield Problem(f"{at}/pot_life_min", f"{part.pot_life_min:g}", "none: only parts with a trace have lots")
+        if part.fefo and part.trace != "lot":
+            yield Problem(f"{at}/fefo", "true", "none: only lots of parts with trace: lot are used up in an order")
         yield from _check_receiving(at, part)
 
 

@@ -180,7 +180,8 @@ class StepSpec(Spec):
         Field(description="After shift start, tool or lot change or a stop of 4 h the first one is signed by another."),
     ] = False
     is_complete: Annotated[
-        bool, Field(description="Refused while the unit's record has a gap, or a finding that nobody has reviewed.")
+        bool,
+        Field(description="Refused while the unit's record has a gap: a position, a part or a lot that isn't known."),
     ] = False
     ships: Annotated[bool, Field(description="The unit leaves the plant here: holds that stop shipping are asked.")] = (
         False

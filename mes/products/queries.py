@@ -31,7 +31,8 @@ _MADE = Prepared(
             SELECT part_id, id FROM newest WHERE part_id = :part_id
             UNION
             SELECT n.part_id, n.id
-            FROM made m JOIN bom_item b ON b.revision_id = m.id JOIN newest n ON n.part_id = b.part_id)
+            FROM made m JOIN bom_item b ON b.revision_id = m.id
+            JOIN part a ON a.id = b.part_id OR a.number = ANY(b.alternates) JOIN newest n ON n.part_id = a.id)
         SELECT part_id, id FROM made ORDER BY part_id
         """
     ).bindparams(bindparam("part_id", type_=BigInteger))
@@ -180,6 +181,11 @@ async def made_parts(session: ReadSession, part_id: int) -> dict[int, int]:
     Made here: it has a released revision and a serial pattern. Empty: the part itself isn't. One statement.
     """
     return {row["part_id"]: row["id"] for row in await session.run(_MADE, part_id=part_id)}
+
+
+async def is_operation(session: ReadSession, operation: str) -> bool:
+    """Whether any released route has this operation."""
+    return (await session.execute(select(Step.id).where(Step.operation == operation).limit(1))).first() is not None
 
 
 async def find_part(session: ReadSession, number: str) -> PartRow | None:

@@ -8,9 +8,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from mes.db import Session
 from mes.errors import Conflict, NotFound
 from mes.genealogy.queries import above
+from mes.materials import service as materials
+from mes.materials.queries import lock_lot_whole
+from mes.materials.rules import Event as LotEvent
 from mes.orders import service as orders
 from mes.products.queries import get_plan
-from mes.quality.messages import DisposeRequest, RetestReport, UnitState
+from mes.quality.messages import DisposeLotRequest, DisposeRequest, LotState, RetestReport, UnitState
 from mes.quality.service import NewHold, open_holds
 from mes.statement import Prepared
 from mes.units import service as units
@@ -20,13 +23,15 @@ from mes.units.rules import NEXT, Event, State
 _RECORD = Prepared(
     text(
         """
-        INSERT INTO disposition (unit_id, decision, operation, after_cycle, cycle_id, reason, decided_at, decided_by)
-        SELECT d.unit_id, d.decision, :operation, coalesce((SELECT max(id) FROM cycle WHERE unit_id = d.unit_id), 0),
-               :cycle_id, :reason, :at, :decided_by
-        FROM unnest(:units, :decisions) AS d (unit_id, decision) RETURNING id
+        INSERT INTO disposition
+               (unit_id, lot_id, decision, operation, after_cycle, cycle_id, reason, decided_at, decided_by)
+        SELECT d.unit_id, d.lot_id, d.decision, :operation,
+               coalesce((SELECT max(id) FROM cycle WHERE unit_id = d.unit_id), 0), :cycle_id, :reason, :at, :decided_by
+        FROM unnest(:units, :lots, :decisions) AS d (unit_id, lot_id, decision) RETURNING id
         """
     ).bindparams(
         bindparam("units", type_=ARRAY(BigInteger)),
+        bindparam("lots", type_=ARRAY(BigInteger)),
         bindparam("decisions", type_=ARRAY(Text)),
         bindparam("cycle_id", type_=BigInteger),
         *(bindparam(name, type_=Text) for name in ("operation", "reason", "decided_by")),
@@ -60,6 +65,16 @@ async def dispose(session: Session, message: DisposeRequest) -> UnitState:
     decided = [(unit.id, message.decision)]
     number = await _record(session, decided, message.reason, operation=message.operation)
     return UnitState(serial=unit.serial, state=state, disposition=number)
+
+
+async def dispose_lot(session: Session, message: DisposeLotRequest) -> LotState:
+    """Release a lot for use whatever its receiving found, or reject it. Its holds stay until they are signed off."""
+    lot = await lock_lot_whole(session, message.lot)
+    session.take_moment()
+    state = await materials.inspect(session, lot, LotEvent(message.decision))
+    number = await _record(session, [], message.reason, lot=(lot.id, message.decision))
+    session.tell("lot", lot=message.lot, state=state)
+    return LotState(lot=message.lot, state=state, disposition=number)
 
 
 async def record_retest(session: Session, message: RetestReport) -> UnitState:
@@ -109,7 +124,7 @@ async def _move(session: Session, moves: Sequence[tuple[UnitRow, State]]) -> Non
     """Bring locked units to their states, and let their orders count it."""
     moved = [(unit, state) for unit, state in moves if unit.state != state]
     await units.move(session, [(unit.id, state) for unit, state in moved])
-    for unit, state in moved:
+    for unit, state in sorted(moved, key=lambda move: (move[0].order_id or 0, move[0].id)):  # orders in id order
         if unit.order_id is not None and State.FINISHED in {unit.state, state}:
             count = orders.count_finished if state == State.FINISHED else orders.count_unfinished
             await count(session, unit.order_id, unit.part_id)
@@ -123,12 +138,16 @@ async def _record(
     *,
     operation: str | None = None,
     cycle_id: int | None = None,
+    lot: tuple[int, str] | None = None,
 ) -> int:
-    """Write what was decided, (unit, decision) each; the number of the last."""
+    """Write what was decided, (unit, decision) each or (lot, decision); the number of the last."""
+    told = [(unit, None, decision) for unit, decision in decisions] + ([(None, *lot)] if lot else [])
+    units_, lots_, words = zip(*told, strict=True)
     rows = await session.run(
         _RECORD,
-        units=[unit for unit, _ in decisions],
-        decisions=[decision for _, decision in decisions],
+        units=list(units_),
+        lots=list(lots_),
+        decisions=list(words),
         reason=reason,
         operation=operation,
         cycle_id=cycle_id,

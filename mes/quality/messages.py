@@ -128,6 +128,22 @@ class DisposeRequest(Message):
         return self
 
 
+class DisposeLotRequest(Message):
+    """Quality's decision about a lot: release it for use, or reject it (purged, sent back, used no more)."""
+
+    lot: Serial
+    decision: Literal["release", "reject"]
+    reason: Reason
+
+
+class LotState(Message):
+    """A lot's state, after what was decided."""
+
+    lot: str
+    state: str
+    disposition: int
+
+
 class RetestReport(Message):
     """The re-test of a unit that came out of another: back to stock, or to scrap."""
 

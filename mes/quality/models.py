@@ -10,11 +10,17 @@ from mes.table import Key, Table
 
 
 class Containment(Table):
-    """A question ("which units contain this?") and the act of holding all that it found."""
+    """A question ("which units contain this?") and the act of holding all that it found.
+
+    `station_id`: of a window; while a hold of it is open, what is reported of that time later is held too.
+    """
 
     __tablename__ = "containment"
 
+    __table_args__ = (Index("ix_containment_station_id", "station_id", postgresql_where="station_id IS NOT NULL"),)
+
     id: Mapped[Key]
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("station.id"))
     question: Mapped[dict[str, Any]]
     reason: Mapped[str]
     opened_at: Mapped[datetime]
@@ -76,24 +82,28 @@ class HoldSignature(Table):
 
 
 class Disposition(Table):
-    """What was decided about a unit, or became of it when it came out of another.
+    """What was decided about a unit or lot, or became of a unit when it came out of another.
 
-    scrap; rework: its `operation` counts as failed from here on, so its rework steps are open, and attempts count
-    anew; stock: came out, waits for its re-test; review: came out, held for the review board; retest_passed,
-    retest_failed. `after_cycle`: the unit's last cycle by then.
+    Of a unit: scrap; rework: its `operation` counts as failed from here on, so its rework steps are open, and attempts
+    count anew; stock: came out, waits for its re-test; review: came out, held for the review board; retest_passed,
+    retest_failed. Of a lot: release, reject. `after_cycle`: the unit's last cycle by then.
     """
 
     __tablename__ = "disposition"
     __table_args__ = (
         CheckConstraint(
-            "decision IN ('scrap', 'rework', 'stock', 'review', 'retest_passed', 'retest_failed')", name="decision"
+            "decision IN ('scrap', 'rework', 'stock', 'review', 'retest_passed', 'retest_failed', 'release', 'reject')",
+            name="decision",
         ),
+        CheckConstraint("num_nonnulls(unit_id, lot_id) = 1", name="subject"),
         CheckConstraint("(decision = 'rework') = (operation IS NOT NULL)", name="operation"),
-        Index("ix_disposition_unit_id", "unit_id"),
+        Index("ix_disposition_unit_id", "unit_id", postgresql_where="unit_id IS NOT NULL"),
+        Index("ix_disposition_lot_id", "lot_id", postgresql_where="lot_id IS NOT NULL"),
     )
 
     id: Mapped[Key]
-    unit_id: Mapped[int] = mapped_column(ForeignKey("unit.id"))
+    unit_id: Mapped[int | None] = mapped_column(ForeignKey("unit.id"))
+    lot_id: Mapped[int | None] = mapped_column(ForeignKey("lot.id"))
     decision: Mapped[str]
     operation: Mapped[str | None]
     after_cycle: Mapped[int]

@@ -32,6 +32,7 @@ class Subjects:
     lots: Sequence[int] = ()
     units: Sequence[int] = ()
     order: int | None = None
+    station: int | None = None  # of a window: what is reported of it later is held too
 
 
 async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
@@ -41,10 +42,11 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
     if message.date_code is not None:
         return await _lock_date_code(session, message.date_code, message.supplier)
     if message.order is not None:
+        # units before their order, as reports take them; the order's lock keeps more from being issued
+        chosen = select(Unit.id).join(WorkOrder, WorkOrder.id == Unit.order_id).where(WorkOrder.number == message.order)
+        await _lock_all(session, chosen)
         order_id = (await lock_order(session, message.order))[0]
-        units = list((await session.execute(select(Unit.id).where(Unit.order_id == order_id))).scalars())
-        await lock_unit_ids(session, units)
-        return Subjects(units=units, order=order_id)
+        return Subjects(units=await _lock_all(session, chosen), order=order_id)
     if message.carton is not None:
         chosen = select(Cell.unit_id).where(Cell.carton == message.carton)
         if not (units := await _lock_all(session, chosen)):
@@ -76,13 +78,24 @@ async def _lock_date_code(session: Session, code: str, supplier: str | None) -> 
 
 
 async def _lock_window(session: Session, window: StationWindow) -> Subjects:
+    # reports hold the station for share: none is under way while this looks, and later ones find the containment
+    station = select(Station.id).where(Station.code == window.station).with_for_update(key_share=True)
+    found_station = (await session.execute(station)).first()
+    if found_station is None:
+        raise NotFound(kind="station", name=window.station)
     inspected = _passed(window, Cycle.lot_id).subquery()
     lots = select(Lot.id).where(Lot.id.in_(select(inspected))).order_by(Lot.id).with_for_update()
     found = list((await session.execute(lots)).scalars())
     units = await _lock_all(session, _passed(window, Cycle.unit_id))
     if not found and not units:
         raise NotFound(kind="unit or lot that passed", name=window.station)
-    return Subjects(lots=found, units=units)
+    return Subjects(lots=found, units=units, station=found_station.id)
+
+
+async def passed_serials(session: ReadSession, window: StationWindow, limit: int) -> list[str]:
+    """Serials of the units that passed a station in a window, at most so many."""
+    chosen = select(Unit.serial).where(Unit.id.in_(_passed(window, Cycle.unit_id))).order_by(Unit.serial).limit(limit)
+    return list((await session.execute(chosen)).scalars())
 
 
 def _passed(window: StationWindow, subject: InstrumentedAttribute[int | None]) -> Select[Any]:
@@ -91,10 +104,17 @@ def _passed(window: StationWindow, subject: InstrumentedAttribute[int | None]) -
         .distinct()
         .join(Station, Station.id == Cycle.station_id)
         .where(Station.code == window.station, subject.is_not(None))
-        .where(Cycle.ended_at >= window.since, Cycle.started_at <= window.until)
+        .where(
+            # by the station's clock or by ours: a clock that is wrong must not let a unit slip past
+            ((Cycle.ended_at >= window.since) & (Cycle.started_at <= window.until))
+            | Cycle.reported_at.between(window.since, window.until)
+        )
     )
     if window.tool is not None:
-        chosen = chosen.join(Tool, Tool.id == Cycle.tool_id).where(Tool.code == window.tool)
+        # work that names no tool may have been done with this one
+        chosen = chosen.outerjoin(Tool, Tool.id == Cycle.tool_id).where(
+            Tool.code.is_(None) | (Tool.code == window.tool)
+        )
     if window.program_revision is not None:
         chosen = chosen.where(Cycle.program_revision == window.program_revision)
     return chosen

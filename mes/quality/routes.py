@@ -9,8 +9,10 @@ from mes.quality import dispositions, queries, service
 from mes.quality.messages import (
     ContainAnswer,
     ContainRequest,
+    DisposeLotRequest,
     DisposeRequest,
     HoldAnswer,
+    LotState,
     ReleaseAnswer,
     ReleaseHoldRequest,
     ReleaseRequest,
@@ -43,6 +45,12 @@ async def release_hold(request: Request, message: ReleaseHoldRequest) -> Release
 async def dispose(request: Request, message: DisposeRequest) -> UnitState:
     """Decide what becomes of a unit: scrap it, or open the rework of one of its operations."""
     return await run(request, dispositions.dispose, message)
+
+
+@router.post("/dispositions/lot", status_code=201)
+async def dispose_lot(request: Request, message: DisposeLotRequest) -> LotState:
+    """Decide about a lot: release it for use, or reject it."""
+    return await run(request, dispositions.dispose_lot, message)
 
 
 @router.post("/retests", status_code=201)

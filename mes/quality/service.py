@@ -8,8 +8,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.actor import Role
 from mes.db import Session
-from mes.errors import Conflict, Forbidden
+from mes.errors import Conflict, Forbidden, NotFound
 from mes.genealogy.queries import containing
+from mes.products.queries import is_operation
 from mes.quality.messages import (
     ContainAnswer,
     ContainRequest,
@@ -44,8 +45,12 @@ _INHERIT = Prepared(
         """
         INSERT INTO hold (unit_id, containment_id, inherited_from, cycle_id, stops, at_operation, release_roles,
                           reason, opened_at, opened_by)
-        SELECT u.id, h.containment_id, h.id, :cycle_id, h.stops, h.at_operation, h.release_roles, h.reason, :at,
-               :opened_by
+        SELECT u.id, h.containment_id, h.id, :cycle_id, h.stops,
+               -- an intercept of the part's own route lies behind whatever it is in
+               CASE WHEN NOT EXISTS (SELECT FROM step p JOIN unit c ON c.revision_id = p.revision_id
+                                     WHERE c.id = h.unit_id AND p.operation = h.at_operation)
+                    THEN h.at_operation END, h.release_roles,
+               h.reason, :at, :opened_by
         FROM unnest(:units) AS u (id), hold h WHERE h.id = ANY(:holds) ORDER BY u.id, h.id
         """
     ).bindparams(
@@ -57,12 +62,21 @@ _INHERIT = Prepared(
 )
 
 
+_READ = Prepared(
+    text("SELECT reason, release_roles FROM hold WHERE id = ANY(:holds) ORDER BY id").bindparams(
+        bindparam("holds", type_=ARRAY(BigInteger))
+    )
+)
+
+
 async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     """Hold what is named and everything that contains it.
 
     Trace, then hold, would let a pack slip past when a station fits a part meanwhile. So: lock the subjects, lock what
     contains them, and trace again until nothing new appears; whoever fits a part of it later finds the hold.
     """
+    if message.at_operation is not None and not await is_operation(session, message.at_operation):
+        raise NotFound(kind="route with an operation", name=message.at_operation)
     subjects = await lock_subjects(session, message)
     suspects: dict[int, str] = {}
     while new := {
@@ -75,7 +89,11 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
         mode="json", exclude={"reason", "stops", "at_operation", "release_roles"}, exclude_none=True
     )
     answer = insert(Containment).values(
-        question=question, reason=message.reason, opened_at=session.at, opened_by=session.actor.name
+        question=question,
+        station_id=subjects.station,
+        reason=message.reason,
+        opened_at=session.at,
+        opened_by=session.actor.name,
     )
     containment: int = (await session.execute(answer.returning(Containment.id))).scalar_one()
     await _hold_all(session, message, containment, subjects, suspects)
@@ -176,6 +194,21 @@ async def hold_upward(
     if broken is not None:
         await open_holds(session, units, broken, cycle_id)
     session.tell("hold", unit_id=unit_id)
+
+
+async def hold_lot(
+    session: Session, lot_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
+) -> None:
+    """Hold a lot that a report was about: by the containments of its station's time, and for what the report broke."""
+    if inherited:
+        reasons = [
+            NewHold(row["reason"], tuple(row["release_roles"]))
+            for row in await session.run(_READ, holds=list(inherited))
+        ]
+        for hold in reasons:
+            await open_holds(session, [], hold, cycle_id, lots=[lot_id])
+    if broken is not None:
+        await open_holds(session, [], broken, cycle_id, lots=[lot_id])
 
 
 async def open_holds(

@@ -26,11 +26,12 @@ class Event(StrEnum):
     SCRAP = "scrap"
 
 
-# A result is a fact, so working, finishing and taking out have an answer in every state: a finished unit that is worked
-# on again stays finished (the report's finding says so), scrap stays scrap. None: it can't be decided in this state.
+# A result is a fact, so working, finishing and taking out have an answer in every state: a finished unit that fails a
+# step again is in process again (the report's finding says so), scrap stays scrap. None: it can't be decided then.
 NEXT: dict[tuple[State, Event], State | None] = {
     **{(state, event): None for state in State for event in Event},
     **{(state, event): state for state in State for event in (Event.WORK, Event.FINISH, Event.TAKE_OUT)},
+    (State.FINISHED, Event.WORK): State.IN_PROCESS,
     **{(state, Event.SCRAP): State.SCRAPPED for state in State if state != State.SCRAPPED},
     (State.ISSUED, Event.WORK): State.IN_PROCESS,
     (State.ISSUED, Event.FINISH): State.FINISHED,

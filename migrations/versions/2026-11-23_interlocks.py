@@ -96,6 +96,8 @@ def extend_cycles() -> None:
     op.drop_column("permit", "rules_version")
     op.add_column("cycle", sa.Column("waivers", IDS, nullable=False, server_default="{}"))
     op.add_column("cycle", sa.Column("second_operator", sa.Text()))
+    op.add_column("cycle", sa.Column("verdicts", postgresql.JSONB(), nullable=False, server_default="{}"))
+    op.add_column("cycle", sa.Column("digest", sa.LargeBinary(), nullable=False, server_default=""))
     op.create_index("ix_cycle_station_id", "cycle", ["station_id", "id"])
 
 
@@ -111,6 +113,11 @@ def extend_holds() -> None:
     op.drop_column("containment", "lot_id")
     op.drop_column("containment", "unit_id")
     op.alter_column("containment", "question", server_default=None)
+    op.add_column("containment", sa.Column("station_id", sa.BigInteger()))
+    op.create_foreign_key(op.f("fk_containment_station_id"), "containment", "station", ["station_id"], ["id"])
+    op.create_index(
+        "ix_containment_station_id", "containment", ["station_id"], postgresql_where="station_id IS NOT NULL"
+    )
     op.add_column("hold", sa.Column("order_id", sa.BigInteger()))
     op.create_foreign_key(op.f("fk_hold_order_id"), "hold", "work_order", ["order_id"], ["id"])
     # holds set before had one meaning and one signature
@@ -143,7 +150,8 @@ def create_decisions() -> None:
     op.create_table(
         "disposition",
         _key(),
-        sa.Column("unit_id", sa.BigInteger(), nullable=False),
+        sa.Column("unit_id", sa.BigInteger()),
+        sa.Column("lot_id", sa.BigInteger()),
         *_needed("decision"),
         sa.Column("operation", sa.Text()),
         sa.Column("after_cycle", sa.BigInteger(), nullable=False),
@@ -152,14 +160,17 @@ def create_decisions() -> None:
         sa.Column("decided_at", MOMENT, nullable=False),
         *_needed("decided_by"),
         sa.CheckConstraint(
-            "decision IN ('scrap', 'rework', 'stock', 'review', 'retest_passed', 'retest_failed')",
+            "decision IN ('scrap', 'rework', 'stock', 'review', 'retest_passed', 'retest_failed', 'release', 'reject')",
             name=op.f("ck_disposition_decision"),
         ),
+        sa.CheckConstraint("num_nonnulls(unit_id, lot_id) = 1", name=op.f("ck_disposition_subject")),
+        sa.ForeignKeyConstraint(["lot_id"], ["lot.id"], name=op.f("fk_disposition_lot_id")),
         sa.CheckConstraint("(decision = 'rework') = (operation IS NOT NULL)", name=op.f("ck_disposition_operation")),
         sa.ForeignKeyConstraint(["unit_id"], ["unit.id"], name=op.f("fk_disposition_unit_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_disposition")),
     )
-    op.create_index("ix_disposition_unit_id", "disposition", ["unit_id"])
+    op.create_index("ix_disposition_unit_id", "disposition", ["unit_id"], postgresql_where="unit_id IS NOT NULL")
+    op.create_index("ix_disposition_lot_id", "disposition", ["lot_id"], postgresql_where="lot_id IS NOT NULL")
     op.create_table(
         "waiver",
         _key(),
@@ -213,7 +224,7 @@ def create_checks() -> None:
         sa.Column("station_id", sa.BigInteger(), nullable=False),
         sa.Column("cycle_id", sa.BigInteger(), nullable=False),
         *_needed("why"),
-        sa.Column("operator", sa.Text()),
+        sa.Column("operators", TEXTS, nullable=False),
         sa.Column("opened_at", MOMENT, nullable=False),
         sa.Column("signed_at", MOMENT),
         sa.Column("signed_by", sa.Text()),
@@ -253,9 +264,20 @@ def tell_the_past() -> None:
     """)
     op.execute("""
         INSERT INTO disposition (unit_id, decision, after_cycle, cycle_id, reason, decided_at, decided_by)
-        SELECT i.child_id, 'review', i.removed_cycle_id, i.removed_cycle_id,
+        SELECT i.child_id, 'stock', i.removed_cycle_id, i.removed_cycle_id,
                'Taken out before dispositions were recorded.', i.removed_at, 'migration'
         FROM installation i WHERE i.removed_at IS NOT NULL
+    """)
+    # what lies loose since then waits for its re-test, as all does that comes out from now on
+    op.execute("""
+        UPDATE unit SET state = 'removed' WHERE state IN ('received', 'finished')
+        AND EXISTS (SELECT FROM installation i WHERE i.child_id = unit.id AND i.removed_at IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = unit.id AND i.removed_at IS NULL)
+    """)
+    op.execute("""
+        UPDATE work_order SET finished = (
+            SELECT count(*) FROM unit u
+            WHERE u.order_id = work_order.id AND u.part_id = work_order.part_id AND u.state = 'finished')
     """)
 
 

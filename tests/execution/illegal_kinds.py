@@ -195,7 +195,7 @@ PERMITS: dict[str, Kind] = {
     ),
     "check failed": asked(R.CHECK_FAILED, "S-FAILED", "still"),
     "check due": asked(R.CHECK_DUE, "S-DUE", "still"),
-    "first article open": asked(R.FIRST_ARTICLE_OPEN, "S-130", "still"),
+    "first article open": asked(R.FIRST_ARTICLE_OPEN, "S-130", "still", lambda _: {"operator": "olga"}),
     "recipe wrong": asked(
         R.RECIPE_WRONG, "S-110", "still", lambda w: {"recipe_digest": f"{w.chance.getrandbits(256):064x}"}
     ),
@@ -266,11 +266,14 @@ NAMING: dict[str, Kind] = {
     "takes out what is not in it": asked(
         R.REMOVAL_UNKNOWN, "S-010", "still", lambda w: {"removals": [w.chance.choice([w.pick("elsewhere"), w.name()])]}
     ),
+    "takes out what another step fits": asked(
+        R.REMOVAL_WRONG, "S-012", "holding", lambda w: {"removals": [w.pick("inside")]}, alone=False
+    ),
     "names a held lot": asked(R.COMPONENT_ON_HOLD, "S-012", "still", lots("GLUE-HELD", "RESIN-OK")),
     "names an expired lot": asked(R.LOT_EXPIRED, "S-012", "still", lots("GLUE-EXPIRED", "RESIN-OK")),
     "names a lot open too long": asked(R.LOT_EXPIRED, "S-012", "still", lots("GLUE-OPEN", "RESIN-OK")),
     "names a lot that is not first": asked(R.LOT_NOT_FIRST, "S-012", "still", lots("GLUE-LATE", "RESIN-OK")),
-    "names an empty lot": asked(R.LOT_OVERDRAWN, "S-012", "still", lots("GLUE-EMPTY", "RESIN-OK")),
+    "names an empty lot": asked(R.LOT_OVERDRAWN, "S-012", "still", lots("GLUE-OK", "RESIN-EMPTY")),
     "names a quarantined lot": asked(R.LOT_NOT_RELEASED, "S-012", "still", lots("GLUE-OK", "RESIN-NEW")),
     "names a wrong lot": asked(R.LOT_WRONG, "S-012", "still", lots("GLUE-OK", "RESIN-OK", "PAINT")),
     "names an unknown lot": asked(R.LOT_UNKNOWN, "S-012", "still", lambda w: {"lots": ["GLUE-OK", w.name("LOT")]}),

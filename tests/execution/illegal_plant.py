@@ -199,6 +199,7 @@ async def _materials(database: Database, state: State, began: datetime) -> None:
         "GLUE-SMALL": ("GLUE", 2, soon),
         "RESIN-OK": ("RESIN", 100_000, None),
         "RESIN-NEW": ("RESIN", 1000, None),
+        "RESIN-EMPTY": ("RESIN", 1, None),
         "PAINT": ("PAINT", 1000, None),
     }
     for number, (part, quantity, expires_on) in lots.items():
@@ -207,7 +208,8 @@ async def _materials(database: Database, state: State, began: datetime) -> None:
             expires_on=expires_on,
         )  # fmt: skip
         await database.transact(receive_lot, receipt, build.ACTOR)
-    await work(database, "S-R10", "RESIN-OK")
+    for resin in ("RESIN-OK", "RESIN-EMPTY"):
+        await work(database, "S-R10", resin)
     await database.transact(open_lot, LotOpening(lot="GLUE-OPEN"), build.ACTOR)
     cells = {"good": 2000, "named": 20, "bad": 300, "racked": 3 * FITTED, "date": 20}
     for name, count in cells.items():
@@ -268,8 +270,10 @@ async def _units(database: Database, state: State, began: datetime) -> None:
         request = DisposeRequest(serial=serial, decision="scrap", reason="dropped")
         await database.transact(dispose, request, build.ACTOR)
     await work(database, "S-130", some(1)[0], operator="olga")
-    used = [ConsumedLot(lot="GLUE-EMPTY", quantity=Decimal(1)), ConsumedLot(lot="RESIN-OK", quantity=Decimal(1))]
+    used = [ConsumedLot(lot="GLUE-EMPTY", quantity=Decimal(1)), ConsumedLot(lot="RESIN-EMPTY", quantity=Decimal(1))]
     await work(database, "S-012", some(1)[0], lots=used)
+    pools["holding"], pools["inside"] = some(1), [pools["good"].pop() for _ in range(2)]
+    await work(database, "S-010", pools["holding"][0], components=_cells(pools["inside"]))
     pools["with bad cell"] = some()
     for serial in pools["with bad cell"]:
         taken = [pools["bad"].pop(), pools["bad"].pop()]

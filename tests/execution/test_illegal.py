@@ -99,7 +99,7 @@ async def effects(database: Database) -> dict[str, Any]:
         )
         finished = await session.driver.fetch("SELECT serial FROM unit WHERE state = 'finished' ORDER BY serial")
         placed = await session.driver.fetchval("SELECT count(*) FROM unit WHERE location IS NOT NULL")
-        lots = await session.driver.fetch("SELECT number, state, opened_at FROM lot ORDER BY number")
+        lots = await session.driver.fetch("SELECT number, state FROM lot ORDER BY number")
     return {"acts": list(map(tuple, acts)), "finished": finished, "placed": placed, "lots": lots}
 
 

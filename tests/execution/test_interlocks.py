@@ -94,7 +94,8 @@ async def test_parallel_steps_may_come_in_any_order_and_an_alternative_counts(pl
 async def test_recipe_and_program_are_read_back(plant: Database) -> None:
     serial = await a_module(plant, "30")
     good = await welding(plant, serial)
-    assert await reasons(plant, "ST-40", serial) == [Reason.RECIPE_WRONG, Reason.PROGRAM_WRONG]
+    nothing = [Reason.RECIPE_WRONG, Reason.PROGRAM_WRONG, Reason.PERSON_MISSING]
+    assert await reasons(plant, "ST-40", serial) == nothing
     assert await reasons(plant, "ST-40", serial, **good | {"recipe_digest": "0" * 64}) == [Reason.RECIPE_WRONG]
     assert await reasons(plant, "ST-40", serial, **good | {"program_revision": "W6"}) == [Reason.PROGRAM_WRONG]
     assert await reasons(plant, "ST-40", serial, **good) == []
@@ -229,7 +230,7 @@ async def test_lots_expire_by_date_and_by_pot_life_and_go_in_order(plant: Databa
     await plant.transact(open_lot, LotOpening(lot="G1"), build.ACTOR)
     with pytest.raises(OpenedBefore):
         await plant.transact(open_lot, LotOpening(lot="G1"), build.ACTOR)
-    clock.advance(timedelta(minutes=30))
+    clock.advance(timedelta(days=1))
     assert await reasons(plant, "ST-30", serial, lots=["G1"]) == []
     clock.advance(timedelta(minutes=1))
     assert await reasons(plant, "ST-30", serial, lots=["G1"]) == [Reason.LOT_EXPIRED]
@@ -295,6 +296,7 @@ async def test_a_waiver_lets_a_named_unit_by_and_stands_on_its_record(plant: Dat
     told = await small.tell(plant, "ST-40", serial, ok=False, cycle="w-1", **await welding(plant, serial))
     assert (told.findings, told.waivers) == ([], [waiver.waiver])
     await small.work(plant, "ST-40", serial)
+    await small.work(plant, "ST-20", serial)
     await small.sign(plant, "ST-40")
     revoke = WaiverNumber(waiver=waiver.waiver, reason="was a mistake")
     await plant.transact(revoke_waiver, revoke, build.QUALITY)
@@ -332,7 +334,7 @@ async def test_why_asks_without_effect(plant: Database) -> None:
         why = await explain_permit(session, PermitRequest(station="ST-40", cycle="why", asker="why", serial=serial))
         strange = await explain_permit(session, PermitRequest(station="ST-40", cycle="why", asker="why", serial="X"))
     assert (why.granted, why.operation, why.next_step) == (False, "40", "40")
-    assert codes(why.refusals) == [Reason.RECIPE_WRONG, Reason.PROGRAM_WRONG]
+    assert codes(why.refusals) == [Reason.RECIPE_WRONG, Reason.PROGRAM_WRONG, Reason.PERSON_MISSING]
     assert why.refusals[0].who == ["operator"]
     verdicts = {v.rule: v.verdict for v in why.verdicts}
     assert verdicts[Reason.PREDECESSOR_MISSING] == "kept"

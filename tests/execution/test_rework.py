@@ -62,7 +62,11 @@ async def test_a_failed_step_is_tried_again_after_its_rework_alone(plant: Databa
     await small.module(plant, serial, c1(1), "G1", upto="30")
     assert Reason.REWORK_NOT_OPEN in codes((await small.ask(plant, "ST-40", serial, operation="41")).refusals)
     await small.weld(plant, serial, ok=False)
-    held = {"recipe_digest": (await build.plan_of(plant, serial)).steps["40"].recipe.digest, "program_revision": "W7"}
+    held = {
+        "recipe_digest": (await build.plan_of(plant, serial)).steps["40"].recipe.digest,
+        "program_revision": "W7",
+        "operator": "olga",
+    }
     again = await small.ask(plant, "ST-40", serial, operation="40", **held)
     assert codes(again.refusals) == [Reason.REWORK_OPEN]
     # the station does both operations: asked without a word, it is told the one that is next
@@ -70,8 +74,10 @@ async def test_a_failed_step_is_tried_again_after_its_rework_alone(plant: Databa
     done = await small.work(plant, "ST-40", serial, **swap)
     assert done.operation == "41"
     assert not done.findings
-    # the rework voids step 20
-    assert codes((await small.ask(plant, "ST-40", serial, operation="40", **held)).refusals) == []
+    # the rework voids step 20, and with it what stands on it
+    refused = await small.ask(plant, "ST-40", serial, operation="40", **held)
+    assert codes(refused.refusals) == [Reason.PREDECESSOR_MISSING]
+    assert "20" in refused.refusals[0].text
     async with plant.reading() as session:
         tree = (await trace(session, serial)).tree
         out = await history(session, "C1-002")
@@ -87,12 +93,10 @@ async def test_a_rework_makes_what_it_repeats_void(plant: Database) -> None:
     await small.module(plant, serial, c1(1), "G1", upto="30")
     await small.weld(plant, serial, ok=False)
     await small.work(plant, "ST-40", serial)
-    await small.weld(plant, serial)
-    people = {"operator": "olga", "second_operator": "omar"}
-    clock.advance(timedelta(minutes=31))
-    await small.work(plant, "ST-50", serial, **people)
-    assert await state_of(plant, serial) == "in_process", "step 20 is owed again"
     await small.work(plant, "ST-20", serial)
+    await small.weld(plant, serial)
+    clock.advance(timedelta(minutes=31))
+    await small.work(plant, "ST-50", serial, operator="olga", second_operator="omar")
     assert await state_of(plant, serial) == "finished"
 
 
@@ -131,6 +135,7 @@ async def test_too_many_failures_lead_to_the_review_board(plant: Database) -> No
     await small.module(plant, serial, c1(1), "G1", upto="30")
     await small.weld(plant, serial, ok=False)
     await small.work(plant, "ST-40", serial)
+    await small.work(plant, "ST-20", serial)
     await small.weld(plant, serial, ok=False)
     async with plant.reading() as session:
         open_ = await holds(session, serial=serial)
@@ -143,6 +148,7 @@ async def test_too_many_failures_lead_to_the_review_board(plant: Database) -> No
     await plant.transact(dispose, decision, build.QUALITY)
     assert Reason.REWORK_OPEN in codes((await small.ask(plant, "ST-40", serial, operation="40")).refusals)
     await small.work(plant, "ST-40", serial)
+    await small.work(plant, "ST-20", serial)
     assert not (await small.weld(plant, serial)).findings
 
 

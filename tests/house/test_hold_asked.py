@@ -288,7 +288,7 @@ def test_a_hold_rule_that_is_no_longer_asked_is_found() -> None:
     cuts = {
         "mes.execution.moves": ("await stopping(session, ", "await nothing(session, "),
         "mes.execution.permits": ("rules.judge(facts", "rules.nothing(facts"),
-        "mes.execution.reports": ("findings(facts", "nothing(facts"),
+        "mes.execution.reports": ("judge_report(facts", "nothing(facts"),
     }
     changed = {}
     for module, (asking, nothing) in cuts.items():

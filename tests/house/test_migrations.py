@@ -59,7 +59,8 @@ async def test_what_was_recorded_before_is_told_in_the_new_ledgers_words() -> No
                 "SELECT question->>'lot' FROM containment": "L1",
                 "SELECT role || ' ' || signed_by FROM hold_signature": "quality quinn",
                 "SELECT stops::text || release_roles::text FROM hold WHERE unit_id = 1": "{consume,ship}{quality}",
-                "SELECT decision || cycle_id FROM disposition WHERE unit_id = 1": "review8",
+                "SELECT decision || cycle_id FROM disposition WHERE unit_id = 1": "stock8",
+                "SELECT state FROM unit": "removed",
                 "SELECT verdicts::text FROM permit": '{"on_hold": [1, "broken"]}',
             }
             assert {query: await connection.fetchval(query) for query in told} == told

@@ -123,7 +123,7 @@ async def test_a_station_window_holds_what_passed_with_this_tool_and_program(pla
     serials = (await small.order(plant, part="MOD", quantity=2))["MOD"]
     for n, serial in enumerate(serials):
         await small.module(plant, serial, c1(1 + 4 * n), "G1", upto="30")
-        await small.weld(plant, serial, tool="LASER" if n else None)
+        await small.weld(plant, serial, tool="LASER" if n else "LASER-2")
         clock.advance(timedelta(minutes=1))
     window = {"station": "ST-40", "since": MORNING, "until": MORNING + timedelta(hours=1)}
     assert (await hold(plant, window=StationWindow(**window))).subjects == 2

@@ -14,7 +14,7 @@ from mes.execution.rules.facts import Facts
 from mes.execution.rules.rule import Rule
 from mes.execution.rules.words import WORDS, Reason, Said
 
-__all__ = ["LIBRARY", "Facts", "Judgement", "Reason", "Rule", "Said", "WaiverSeen", "findings", "judge", "waivable"]
+__all__ = ["LIBRARY", "Facts", "Judgement", "Reason", "Rule", "Said", "WaiverSeen", "judge", "judge_report", "waivable"]
 
 LIBRARY: tuple[Rule, ...] = tuple(
     sorted((*route.RULES, *equipment.RULES, *material.RULES), key=lambda rule: list(Reason).index(rule.reason))
@@ -38,11 +38,7 @@ class Judgement:
     broken: list[Said] = field(default_factory=list)
     waived: list[int] = field(default_factory=list)
     verdicts: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    @property
-    def details(self) -> dict[str, str]:
-        """What broke each rule, as it is stored."""
-        return {said.code.value: said.detail for said in self.broken}
+    details: dict[str, str] = field(default_factory=dict)  # what broke each rule, waived or not, as it is stored
 
 
 def waivable() -> Mapping[Reason, frozenset[str]]:
@@ -64,6 +60,8 @@ def judge(facts: Facts, waivers: Iterable[WaiverSeen] = (), *, is_begun: bool = 
         waiver = _waiver(rule, facts, in_force) if detail else None
         word = "kept" if not detail else "waived" if waiver is not None else "broken"
         judgement.verdicts[rule.reason.value] = (rule.version, word)
+        if detail:
+            judgement.details[rule.reason.value] = detail
         if waiver is not None:
             judgement.waived.append(waiver)
         elif detail:
@@ -80,20 +78,18 @@ def _waiver(rule: Rule, facts: Facts, waivers: Iterable[WaiverSeen]) -> int | No
     return None
 
 
-def findings(
-    facts: Facts, waivers: Iterable[WaiverSeen], *, cycle: str, was_permitted: bool | None
-) -> tuple[list[Said], list[int]]:
-    """All that a report broke, gravest first, and the waivers it used. `was_permitted` None: nobody asked.
+def judge_report(facts: Facts, waivers: Iterable[WaiverSeen], *, cycle: str, was_permitted: bool | None) -> Judgement:
+    """Ask every rule about what was done: what it broke are its findings. `was_permitted` None: nobody asked.
 
     A permit covers what changes between asking and reporting (a hold opened meanwhile, an order put on hold): the
     work was rightly begun. What was fitted is judged as of now.
     """
     judgement = judge(facts, waivers, is_begun=bool(was_permitted))
-    said = list(judgement.broken)
     if not was_permitted:
         code = Reason.PERMIT_MISSING if was_permitted is None else Reason.PERMIT_REFUSED
-        said.append(Said(code, 1, cycle, {**facts.as_text(), "cycle": cycle}))
-    return said, judgement.waived
+        judgement.verdicts[code.value] = (1, "broken")
+        judgement.broken.append(Said(code, 1, cycle, {**facts.as_text(), "cycle": cycle}))
+    return judgement
 
 
 assert set(WORDS) == set(Reason)  # noqa: S101 - a rule without words would fail at a station

@@ -1,6 +1,6 @@
 """Rules of the station: its checks, tools, recipe and program, the first article, and the people at it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mes.execution.rules.facts import CheckSeen, Facts
 from mes.execution.rules.rule import BOARD, KEPT, QUALITY, Rule
@@ -28,10 +28,22 @@ def check_due(facts: Facts) -> str | None:
         return None
     due = []
     for kind, hours in facts.station.due_h.items():
-        last = max((check.checked_at for check in facts.station.checks if check.kind == kind), default=None)
+        last = _last_good(facts, kind)
         if last is None or facts.at - last > timedelta(hours=hours):
             due.append(f"{_NAMES[kind]}, {f'last at {last:%Y-%m-%d %H:%M}' if last else 'never done'}")
     return "; ".join(due)
+
+
+def _last_good(facts: Facts, kind: str) -> datetime | None:
+    """When the station, or the tool it names, last passed a check of this kind; of any tool, the oldest."""
+    mine = [check for check in facts.station.checks if check.kind == kind]
+    tool = facts.asked.tool if facts.asked.tool in {one.code for one in facts.station.tools} else None
+    whole = [check.checked_at for check in mine if check.passed and check.tool is None]
+    tools = [check for check in mine if check.tool is not None and (tool is None or check.tool == tool)]
+    if not tools:
+        return max(whole, default=None)
+    oldest = min(check.checked_at for check in tools) if all(check.passed for check in tools) else None
+    return max([*whole, *([oldest] if oldest else [])], default=None)
 
 
 def calibrated(facts: Facts) -> str | None:
@@ -42,7 +54,7 @@ def calibrated(facts: Facts) -> str | None:
     dated = [tool for tool in used if tool.calibration_due is not None]
     if not dated:
         return None
-    over = [tool for tool in dated if tool.calibration_due is not None and tool.calibration_due < facts.at.date()]
+    over = [tool for tool in dated if tool.calibration_due is not None and tool.calibration_due < facts.today]
     return "; ".join(f"{tool.code}, due {tool.calibration_due}" for tool in over)
 
 
@@ -80,7 +92,8 @@ def program(facts: Facts) -> str | None:
 def persons(facts: Facts) -> str | None:
     """So many persons are named, two different ones where two are asked for. Plant rule 12."""
     step = facts.progress.step
-    needed = max(step.conditions.persons, 1 if step.conditions.certificate else 0) if step else 0
+    who = step.conditions if step else None
+    needed = max(who.persons, 1 if who.certificate or who.first_article else 0) if who else 0
     if not needed or (facts.is_begun and not facts.asked.operators):
         return None
     named = len(set(facts.asked.operators))
@@ -98,10 +111,10 @@ def certified(facts: Facts) -> str | None:
 
 
 RULES = (
-    Rule(Reason.CHECK_FAILED, check_failed),
+    Rule(Reason.CHECK_FAILED, check_failed, is_covered=False),
     Rule(Reason.CHECK_DUE, check_due, BOARD),
     Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY, is_covered=False),
-    Rule(Reason.FIRST_ARTICLE_OPEN, article_signed),
+    Rule(Reason.FIRST_ARTICLE_OPEN, article_signed, is_covered=False),
     Rule(Reason.RECIPE_WRONG, recipe, QUALITY, is_covered=False),
     Rule(Reason.PROGRAM_WRONG, program, QUALITY, is_covered=False),
     Rule(Reason.PERSON_MISSING, persons, is_covered=False),

@@ -15,6 +15,7 @@ class HoldSeen:
     reason: str
     stops: frozenset[str]
     at_operation: str | None
+    opened_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Facts:
     """
 
     at: datetime
+    today: date  # at the station's site
     serial: str
     part: str
     state: str | None

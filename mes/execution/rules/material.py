@@ -8,9 +8,7 @@ from mes.execution.rules.words import Reason
 
 # What may be waived is the choice of a part, never where a part is or whether it is held.
 _WAIVED = {
-    Reason.COMPONENT_WRONG: QUALITY,
     Reason.COMPONENT_REVISION: QUALITY,
-    Reason.LOT_WRONG: QUALITY,
     Reason.LOT_EXPIRED: QUALITY,
     Reason.LOT_NOT_FIRST: QUALITY,
 }
@@ -32,16 +30,14 @@ _JUDGED = (
     Reason.LOT_NOT_FIRST,
     Reason.LOT_OVERDRAWN,
     Reason.REMOVAL_UNKNOWN,
+    Reason.REMOVAL_WRONG,
 )
-SHOWN = 20
 
 
 def _said(reason: Reason) -> Callable[[Facts], str | None]:
     def judge(facts: Facts) -> str | None:
         names = facts.parts.get(reason)
-        if names is None:
-            return None
-        return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        return None if names is None else ", ".join(names)
 
     return judge
 

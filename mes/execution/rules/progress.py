@@ -105,17 +105,22 @@ class Progress:
         return [o for o in self.step.conditions.rework_of if self.step.operation in self.rework_owed(o)]
 
     def missing(self) -> list[str]:
-        """Predecessors of the step that have not passed; a rework's own must have passed in this round."""
+        """Steps before this one, all the way back, that don't stand; a rework's own must be of this round."""
         if self.step is None:
             return []
         round_ = min((self.failed_at(o) or 0 for o in self.mends()), default=0) if self.step.conditions.rework_of else 0
-        missing = []
-        for operation in self.step.predecessors:
-            is_rework = operation in self.steps and bool(self.steps[operation].conditions.rework_of)
-            done = self.of(operation).last_pass > round_ if is_rework else operation in self.passed
+        missing: set[str] = set()
+        queue, looked_at = list(self.step.predecessors), set()
+        for operation in queue:
+            if operation in looked_at or operation not in self.steps:
+                continue
+            looked_at.add(operation)
+            step = self.steps[operation]
+            done = self.of(operation).last_pass > round_ if step.conditions.rework_of else operation in self.passed
             if not done:
-                missing.append(operation)
-        return missing
+                missing.add(operation)
+            queue += step.predecessors
+        return sorted(missing, key=lambda operation: self.steps[operation].ordinal)
 
     def tries(self) -> int:
         """How often the step failed (a rework: was done) since quality last opened its rework."""

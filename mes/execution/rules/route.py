@@ -24,7 +24,10 @@ def on_hold(facts: Facts) -> str | None:
 
 def _stops(facts: Facts, hold: HoldSeen) -> bool:
     step = facts.progress.step
-    if "ship" in hold.stops and step is not None and step.conditions.ships:
+    ships = step is not None and step.conditions.ships
+    if facts.is_begun and hold.opened_at > facts.at and not ships:
+        return False  # the work was rightly begun; what leaves the plant is stopped until it has left
+    if "ship" in hold.stops and ships:
         return True
     return "consume" in hold.stops and has_reached(facts.progress, facts.station.operations, hold.at_operation)
 
@@ -154,11 +157,11 @@ def complete(facts: Facts) -> str | None:
     return shown + (f"; and {len(facts.gaps) - 10} more" if len(facts.gaps) > 10 else "")
 
 
-# A permit covers what others do meanwhile: a hold, an order's state. It doesn't cover the route: of two permits taken
-# for one step, one alone is used.
+# A permit covers what others do once the work is begun: a hold, an order's state. It doesn't cover the route: of two
+# permits taken for one step, one alone is used.
 RULES = (
     Rule(Reason.SCRAPPED, scrapped, is_covered=False),
-    Rule(Reason.ON_HOLD, on_hold),
+    Rule(Reason.ON_HOLD, on_hold, is_covered=False),
     Rule(Reason.UNIT_REMOVED, unit_removed, is_covered=False),
     Rule(Reason.ORDER_NOT_RELEASED, order_released),
     Rule(Reason.ALREADY_FINISHED, finished, is_covered=False),
@@ -170,5 +173,5 @@ RULES = (
     Rule(Reason.PREDECESSOR_MISSING, predecessors, QUALITY, is_covered=False),
     Rule(Reason.TOO_EARLY, not_too_early, QUALITY),
     Rule(Reason.TOO_LATE, not_too_late, QUALITY, is_covered=False),
-    Rule(Reason.INCOMPLETE, complete, QUALITY),
+    Rule(Reason.INCOMPLETE, complete, QUALITY, is_covered=False),
 )

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     LOT_NOT_FIRST = "lot_not_first"
     LOT_OVERDRAWN = "lot_overdrawn"
     REMOVAL_UNKNOWN = "removal_unknown"
+    REMOVAL_WRONG = "removal_wrong"
     UNIT_REMOVED = "unit_removed"
     ORDER_NOT_RELEASED = "order_not_released"
     CHECK_FAILED = "check_failed"
@@ -119,8 +120,8 @@ WORDS: dict[Reason, Words] = {
     ),
     Reason.COMPONENT_WRONG: Words(
         "Not what this step's bill of material names: {detail}.",
-        "Take the right parts, or have the deviation approved.",
-        _QUALITY,
+        "Take the right parts; an alternate is named in the product's file.",
+        _ALL,
         "Fitted, but not what this step's bill of material names: {detail}.",
     ),
     Reason.COMPONENT_REVISION: Words(
@@ -144,8 +145,8 @@ WORDS: dict[Reason, Words] = {
     ),
     Reason.LOT_WRONG: Words(
         "Not what this step's bill of material names: {detail}.",
-        "Take the right lot, or have the deviation approved.",
-        _QUALITY,
+        "Take the right lot; an alternate is named in the product's file.",
+        _ALL,
         "Used up, but not what this step's bill of material names: {detail}.",
     ),
     Reason.LOT_NOT_RELEASED: Words(
@@ -178,6 +179,12 @@ WORDS: dict[Reason, Words] = {
         _QUALITY,
         "Reported as taken out, but not recorded in it: {detail}.",
     ),
+    Reason.REMOVAL_WRONG: Words(
+        "This step takes nothing of that out: {detail}.",
+        "Have the rework opened that does.",
+        _QUALITY,
+        "Taken out at a step that doesn't: {detail}.",
+    ),
     Reason.UNIT_REMOVED: Words(
         "{serial} was taken out of another unit and waits for its re-test.",
         "Record its re-test, or open its rework.",
@@ -186,7 +193,7 @@ WORDS: dict[Reason, Words] = {
     ),
     Reason.ORDER_NOT_RELEASED: Words(
         "Order {order} is {order_state}.",
-        "Release or resume the order.",
+        "Release or resume it; one that is completed, closed or cancelled takes no more work.",
         _SUPERVISOR,
         "Worked on while order {order} was {order_state}.",
     ),
@@ -300,6 +307,7 @@ WORDS: dict[Reason, Words] = {
         "Cycle {cycle} was worked against a refusal.",
     ),
 }
+SHOWN = 400  # letters of a detail in a sentence; it is stored whole
 REVIEWED = "Quality reviews the unit."
 
 
@@ -328,4 +336,5 @@ class Said:
         return self._filled(WORDS[self.code].clears)
 
     def _filled(self, sentence: str) -> str:
-        return sentence.format_map({**self.facts, "detail": self.detail})
+        detail = self.detail if len(self.detail) <= SHOWN else f"{self.detail[:SHOWN]} ..."
+        return sentence.format_map({**self.facts, "detail": detail})
