@@ -7,7 +7,7 @@ SPEED ?= 200
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types contracts lock clean
+.PHONY: help setup demo test simulate simulate-mutants check format lint types contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,12 @@ demo: setup ## run the demo plant; PACKS=3 builds three packs and ends; SPEED=20
 
 test: setup ## every test
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+simulate: setup ## shifts of random stations, audited; SEEDS=1000 FIRST=1 STEPS=300
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),50) --first $(or $(FIRST),1) --steps $(or $(STEPS),300)
+
+simulate-mutants: setup ## deliberate faults, each of which the simulation must find
+	@$(BIN)/python -m tests.simulation --mutants --seeds $(or $(SEEDS),200) --steps $(or $(STEPS),300)
 
 format: setup
 	@$(BIN)/ruff format --check .

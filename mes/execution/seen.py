@@ -150,8 +150,9 @@ _SEE = Prepared(
                 WHERE unit_id = :unit_id AND decision = 'rework' GROUP BY operation) d) AS reworks,
             (SELECT json_agg(json_build_array(v.id, v.rule, x.code, v.operation) ORDER BY v.id)::text
              FROM waiver v LEFT JOIN station x ON x.id = v.station_id
-             WHERE v.id = ANY(p.waivers) OR (v.revoked_at IS NULL AND v.ends_at > :at AND v.starts_at <= :at
-               AND (v.unit_ids IS NULL OR :unit_id = ANY(v.unit_ids)))) AS waivers,
+             WHERE (p.granted AND p.unit_id IS NOT DISTINCT FROM :unit_id AND v.id = ANY(p.waivers))
+                OR (v.revoked_at IS NULL AND v.ends_at > :at AND v.starts_at <= :at
+                    AND (v.unit_ids IS NULL OR :unit_id = ANY(v.unit_ids)))) AS waivers,
             (SELECT json_agg(json_build_array(person, name, until))::text FROM (
                 SELECT person, name, max(expires_at) AS until FROM certificate
                 WHERE person = ANY(:people) AND withdrawn_at IS NULL GROUP BY person, name) q) AS certificates,
