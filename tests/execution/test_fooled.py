@@ -205,3 +205,16 @@ async def test_every_part_of_a_long_list_stands_in_the_finding(plant: Database) 
     async with plant.reading() as session:
         whole = await session.driver.fetchval("SELECT facts->>'detail' FROM finding WHERE code = 'position_taken'")
     assert "GHOST-0199" in whole
+
+
+async def test_a_permit_costs_eight_statements_at_most(plant: Database, statements: list[str]) -> None:
+    await plant.close()  # connections opened from now on are listened to
+    pack, _ = await a_pack(plant, "80")
+    people = {"operator": "olga", "second_operator": "omar"}
+    counts = []
+    for station, serial, more in (("ST-90", pack, {}), ("ST-50", "M00001", {"lots": ["G1"], **people})):
+        await small.ask(plant, station, serial, **more)
+        statements.clear()
+        await small.ask(plant, station, serial, components=small.fit("CELL", c1(9)), **more)
+        counts.append(len(statements))
+    assert counts == [6, 3], "a complete record is read at the one step that asks for it"
