@@ -36,6 +36,7 @@ class Installation(Table):
         ),
         Index("ix_installation_removed_parent", "parent_id", postgresql_where="removed_at IS NOT NULL"),
         Index("ix_installation_removed_child", "child_id", postgresql_where="removed_at IS NOT NULL"),
+        Index("ix_installation_lot_unknown", "child_id", postgresql_where="lot_id IS NULL AND child_id IS NOT NULL"),
         Index("ix_installation_lot_id", "lot_id", postgresql_where="lot_id IS NOT NULL"),
     )
 

@@ -52,9 +52,8 @@ _CONTAINING = Prepared(
             SELECT id, parent_id, quantity FROM installation
             WHERE (lot_id = ANY(:lots) OR child_id = ANY(:units)) AND removed_at IS NULL
             UNION  -- units that a report named before their lot was received
-            SELECT i.id, i.parent_id, i.quantity FROM unit u JOIN lot l ON l.id = u.lot_id
-            JOIN installation i ON i.child_id = u.id AND i.lot_id IS NULL AND i.removed_at IS NULL
-            WHERE u.lot_id = ANY(:lots) AND u.created_at < l.received_at),
+            SELECT i.id, i.parent_id, i.quantity FROM installation i JOIN unit u ON u.id = i.child_id
+            WHERE i.lot_id IS NULL AND i.child_id IS NOT NULL AND i.removed_at IS NULL AND u.lot_id = ANY(:lots)),
         first AS (SELECT parent_id AS id, sum(quantity) AS quantity FROM edges GROUP BY parent_id),
         above AS (
             SELECT id, quantity, id AS origin FROM first

@@ -49,9 +49,7 @@ LAWS: dict[str, str] = {
         LEFT JOIN lot l ON l.id = i.lot_id LEFT JOIN cycle y ON y.id = i.cycle_id
         WHERE p.id IS NULL OR y.id IS NULL OR (i.child_id IS NOT NULL AND c.id IS NULL)
            OR (i.lot_id IS NOT NULL AND l.id IS NULL)
-           OR (i.child_id IS NOT NULL AND i.lot_id IS NOT NULL AND c.lot_id IS DISTINCT FROM i.lot_id)
-           OR (i.lot_id IS NULL AND c.lot_id IS NOT NULL AND c.created_at >= (
-                  SELECT received_at FROM lot WHERE lot.id = c.lot_id))""",
+           OR (i.child_id IS NOT NULL AND i.lot_id IS NOT NULL AND c.lot_id IS DISTINCT FROM i.lot_id)""",
 }
 
 

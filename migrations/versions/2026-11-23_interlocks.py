@@ -79,6 +79,12 @@ def extend_units_and_lots() -> None:
     op.create_check_constraint(
         op.f("ck_unit_bought"), "unit", "order_id IS NOT NULL OR state IN ('received', 'removed', 'scrapped')"
     )
+    op.create_index(
+        "ix_installation_lot_unknown",
+        "installation",
+        ["child_id"],
+        postgresql_where="lot_id IS NULL AND child_id IS NOT NULL",
+    )
     op.create_check_constraint(op.f("ck_installation_in_order"), "installation", "removed_at >= installed_at")
 
 

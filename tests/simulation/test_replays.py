@@ -70,9 +70,6 @@ async def test_what_was_found_is_mended(says: str) -> None:
         assert broken is None, broken.seen
 
 
-@pytest.mark.xfail(
-    strict=True, reason="genealogy/queries.py compares created_at with received_at: a clock set back hides it"
-)
 async def test_a_late_lot_is_contained_though_the_clock_was_set_back() -> None:
     await make_template()
     actions = [
