@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a key lets its holder do; permissions per act stand in people/rules.py."""
+    """What a key lets its holder do; permissions.py says what, act by act."""
 
     STATION = "station"
     OPERATOR = "operator"

@@ -1,4 +1,4 @@
-"""People and machines: the keys by which they are known. Owns `access_key`.
+"""People and machines: the keys by which they are known, and what people are certified for.
 
-Law 11: nobody acts without a key, and each key has one role.
+Owns `access_key` and `certificate`. Law 11: nobody acts without a key, and each key has one role.
 """

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, select, text
 
 from mes.db import ReadSession
 from mes.errors import NotFound
-from mes.plant.models import Line, Site, Station, StationLink, Tool
+from mes.plant.models import Line, Site, Station, Tool
 from mes.statement import Prepared
 
 _FIND_STATION = Prepared(
@@ -17,14 +16,6 @@ _FIND_STATION = Prepared(
         """
         SELECT s.id, s.code, s.name, s.ordinal, s.operations, l.id AS line_id, l.code AS line
         FROM station s JOIN line l ON l.id = s.line_id WHERE s.code = :code
-        """
-    ).bindparams(bindparam("code", type_=Text))
-)
-_FIND_TOOL = Prepared(
-    text(
-        """
-        SELECT t.id, t.code, t.name, s.code AS station, t.calibration_due
-        FROM tool t JOIN station s ON s.id = t.station_id WHERE t.code = :code
         """
     ).bindparams(bindparam("code", type_=Text))
 )
@@ -53,29 +44,6 @@ class LineRow:
     site: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolRow:
-    """A tool as it stands."""
-
-    id: int
-    code: str
-    name: str
-    station: str
-    calibration_due: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkRow:
-    """What a gateway last said of its link to a station."""
-
-    station: str
-    gateway: str
-    state: str
-    since: datetime
-    heard_at: datetime
-    dead_letters: int
-
-
 async def find_station(session: ReadSession, code: str) -> StationRow | None:
     """Find a station by its code. One prepared statement: every permit asks it."""
     rows = await session.run(_FIND_STATION, code=code)
@@ -88,11 +56,6 @@ async def get_station(session: ReadSession, code: str) -> StationRow:
     if station is None:
         raise NotFound(kind="station", name=code)
     return station
-
-
-async def stations_of_line(session: ReadSession, line: str) -> Sequence[StationRow]:
-    """List a line's stations in the order of the line; empty where there is no such line."""
-    return await _stations(session, _STATIONS.where(Line.code == line))
 
 
 async def list_stations(session: ReadSession) -> Sequence[StationRow]:
@@ -111,20 +74,6 @@ async def list_lines(session: ReadSession) -> Sequence[LineRow]:
     columns = (Line.id, Line.code, Line.name, Site.code.label("site"))
     rows = await session.execute(select(*columns).join(Site, Site.id == Line.site_id).order_by(Line.code))
     return [LineRow(**row) for row in rows.mappings()]
-
-
-async def find_tool(session: ReadSession, code: str) -> ToolRow | None:
-    """Find a tool by its code."""
-    rows = await session.run(_FIND_TOOL, code=code)
-    return ToolRow(**rows[0]) if rows else None
-
-
-async def list_links(session: ReadSession) -> Sequence[LinkRow]:
-    """List the links of all stations that a gateway has spoken of, by line and its order."""
-    kept = (StationLink.gateway, StationLink.state, StationLink.since, StationLink.heard_at, StationLink.dead_letters)
-    statement = select(Station.code.label("station"), *kept).join(Station, Station.id == StationLink.station_id)
-    rows = await session.execute(statement.order_by(Station.line_id, Station.ordinal, Station.code))
-    return [LinkRow(**row) for row in rows.mappings()]
 
 
 _STATIONS = (

@@ -20,6 +20,7 @@ from mes.execution.messages import (
 )
 from mes.execution.permits import request_permit
 from mes.execution.reports import report_result
+from mes.execution.rules.words import Reason
 from mes.materials.messages import LotReceipt
 from mes.materials.service import receive_lot
 from mes.orders.messages import OrderEvent, OrderRequest
@@ -129,6 +130,16 @@ PLANT: dict[str, Any] = {
         },
     ],
 }
+
+
+def codes(said: Any) -> list[Reason]:
+    """The codes of refusals or findings."""
+    return [one.code for one in said]
+
+
+def c1(first: int, count: int = 4) -> list[str]:
+    """Serials of the lot C1, from this one on."""
+    return [f"C1-{n:03}" for n in range(first, first + count)]
 
 
 async def make(database: Database) -> None:

@@ -23,6 +23,7 @@ from mes.quality.service import contain
 from mes.records.queries import history
 from tests.build import line as build
 from tests.build import small
+from tests.build.small import c1, codes
 
 MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
@@ -43,14 +44,6 @@ async def plant(database: Database) -> Database:
         await small.lot(database, number, part)
     await small.certify_two(database)
     return database
-
-
-def codes(said: Any) -> list[Reason]:
-    return [one.code for one in said]
-
-
-def c1(first: int, count: int = 4) -> list[str]:
-    return [f"C1-{n:03}" for n in range(first, first + count)]
 
 
 async def a_module(database: Database, upto: str, number: str = "WO-1", first: int = 1) -> str:

@@ -19,6 +19,7 @@ from mes.records.audit import audit
 from mes.records.queries import history
 from tests.build import line as build
 from tests.build import small
+from tests.build.small import c1, codes
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +38,6 @@ async def plant(database: Database) -> Database:
         await small.lot(database, number, part)
     await small.certify_two(database)
     return database
-
-
-def codes(said: object) -> list[Reason]:
-    return [one.code for one in said]  # type: ignore[attr-defined]
-
-
-def c1(first: int, count: int = 4) -> list[str]:
-    return [f"C1-{n:03}" for n in range(first, first + count)]
 
 
 async def state_of(database: Database, serial: str) -> str:

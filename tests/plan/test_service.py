@@ -15,9 +15,10 @@ from mes.db import Database
 from mes.errors import Malformed
 from mes.journal import Act
 from mes.plan.messages import Change, Detail, PlanAnswer, PlantFiles
+from mes.plan.queries import stored_plant
 from mes.plan.render import render
 from mes.plan.service import apply_files, apply_plan, plan_changes, plan_files
-from mes.plant.queries import find_station, find_tool, list_lines, stations_of_line
+from mes.plant.queries import find_station, list_lines, list_stations
 from mes.products.messages import spec_of
 from mes.products.models import BomItem, Characteristic, Part, ProductRevision, Recipe, Step
 from mes.products.queries import get_part, get_plan, newest_revision, receiving_columns
@@ -96,14 +97,14 @@ async def read(folder: Path) -> PlantFiles:
 async def test_plant_is_stored(plant: Database) -> None:
     async with plant.reading() as session:
         assert [line.code for line in await list_lines(session)] == ["GC1"]
-        stations = await stations_of_line(session, "GC1")
+        stations = await list_stations(session)
         assert [s.ordinal for s in stations] == list(range(1, 19))
         station = await find_station(session, "GC1-040")
         assert station is not None
         assert (station.operations, station.line) == (("040",), "GC1")
-        tool = await find_tool(session, "HIPOT-090-1")
-        assert tool is not None
-        assert (tool.station, str(tool.calibration_due)) == ("GC1-090", "2027-04-30")
+        things = await stored_plant(session)
+        tool = things["tool", "HIPOT-090-1"]
+        assert (tool["station"], tool["calibration_due"]) == ("GC1-090", "2027-04-30")
         assert await find_station(session, "NOPE") is None
 
 
