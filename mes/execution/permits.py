@@ -78,7 +78,7 @@ async def _ask(session: ReadSession, message: PermitRequest, named: Named) -> _A
         return _Asked(subject, seen, progress, judgement, names)
     parts = compare_request(message, progress, subject, seen, known, lots, at)
     facts = await gather(session, message, subject, seen, progress, parts, at)
-    return _Asked(subject, seen, progress, rules.judge(facts, seen.waivers), facts.as_text())
+    return _Asked(subject, seen, progress, rules.judge(facts, seen.waivers), dict(facts.text))
 
 
 def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> PermitAnswer:

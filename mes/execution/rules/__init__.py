@@ -49,7 +49,6 @@ def waivable() -> Mapping[Reason, frozenset[str]]:
 def judge(facts: Facts, waivers: Iterable[WaiverSeen] = (), *, is_begun: bool = False) -> Judgement:
     """Ask every rule. Work begun under a permit (`is_begun`) is judged by what the permit doesn't cover alone."""
     judgement = Judgement()
-    seen = facts.as_text()
     in_force = list(waivers)
     for rule in LIBRARY:
         if is_begun and rule.is_covered:
@@ -65,7 +64,7 @@ def judge(facts: Facts, waivers: Iterable[WaiverSeen] = (), *, is_begun: bool = 
         if waiver is not None:
             judgement.waived.append(waiver)
         elif detail:
-            judgement.broken.append(Said(rule.reason, rule.version, detail, seen))
+            judgement.broken.append(Said(rule.reason, rule.version, detail, facts.text))
     return judgement
 
 
@@ -88,7 +87,7 @@ def judge_report(facts: Facts, waivers: Iterable[WaiverSeen], *, cycle: str, was
     if not was_permitted:
         code = Reason.PERMIT_MISSING if was_permitted is None else Reason.PERMIT_REFUSED
         judgement.verdicts[code.value] = (1, "broken")
-        judgement.broken.append(Said(code, 1, cycle, {**facts.as_text(), "cycle": cycle}))
+        judgement.broken.append(Said(code, 1, cycle, {**facts.text, "cycle": cycle}))
     return judgement
 
 

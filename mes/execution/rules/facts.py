@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 
 from mes.execution.rules.progress import Progress
 from mes.execution.rules.words import Reason
@@ -59,7 +60,7 @@ class Asked:
     recipe_digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Facts:
     """All that is known of a unit or lot at one station at one moment.
 
@@ -81,7 +82,8 @@ class Facts:
     is_begun: bool = False
     gaps: Sequence[str] = ()  # of the record; gathered for a step that asks for a complete one alone
 
-    def as_text(self) -> dict[str, str]:
+    @cached_property
+    def text(self) -> Mapping[str, str]:
         """The facts as the sentences name them, and as they are stored with the answer."""
         step = self.progress.step
         return {

@@ -48,7 +48,9 @@ class Progress:
 
     def at(self, step: StepPlan | None) -> "Progress":
         """See the same from another step."""
-        return Progress(self.steps, self.seen, self.reworks, step)
+        other = Progress(self.steps, self.seen, self.reworks, step)
+        other.__dict__["passed"] = self.passed  # the same from wherever it is seen, and every permit asks for it
+        return other
 
     def of(self, operation: str) -> StepSeen:
         """The cycles of an operation."""
@@ -62,20 +64,21 @@ class Progress:
     @cached_property
     def passed(self) -> frozenset[str]:
         """Operations that stand as passed; an alternative's pass counts for the one it replaces, and the other way."""
-        own = {o for o in self.steps if self._stands(o)}
+        reworks = [(o, s.conditions.repeats) for o, s in self.steps.items() if s.conditions.repeats]
+        own = {o for o in self.steps if self._stands(o, reworks)}
         replaced = {s.conditions.instead_of for o, s in self.steps.items() if o in own} - {None}
         passed = own | {o for o in replaced if o is not None}
         passed |= {o for o, s in self.steps.items() if s.conditions.instead_of in passed}
         return frozenset(passed)
 
-    def _stands(self, operation: str) -> bool:
+    def _stands(self, operation: str, reworks: Sequence[tuple[str, Sequence[str]]]) -> bool:
         """Whether the latest cycle passed, and nothing since has made it void."""
         seen = self.of(operation)
         if not seen.ids or not seen.passed[-1]:
             return False
         # what makes a step void makes void what was done in its place
         meant = {operation, self.steps[operation].conditions.instead_of}
-        voiding = [self.of(o).last_pass for o, s in self.steps.items() if meant.intersection(s.conditions.repeats)]
+        voiding = [self.of(rework).last_pass for rework, repeats in reworks if meant.intersection(repeats)]
         voiding += [cycle for named, cycle in self.reworks.items() if named in meant]
         return seen.last > max(voiding, default=0)
 
