@@ -7,10 +7,11 @@ from datetime import datetime
 from mes.db import ReadSession
 from mes.errors import Conflict
 from mes.execution.messages import PermitRequest, ResultReport
+from mes.execution.question import Question
 from mes.execution.rules.facts import Asked, Facts, HoldSeen, StationFacts, ToolSeen
 from mes.execution.rules.progress import Progress, choose_step
 from mes.execution.rules.words import Reason
-from mes.execution.seen import Question, Seen, see
+from mes.execution.seen import Seen, see
 from mes.genealogy.trace import gaps_of
 from mes.materials.queries import LotRow
 from mes.products.queries import get_plan
@@ -91,8 +92,7 @@ async def see_subject(
         lot_ids=[lot.id for lot in lots.values()],
         parent_id=subject.unit_id if fits else None,
         child_ids=others,
-        looks_back=isinstance(message, ResultReport)
-        and any(s.conditions.first_article for s in subject.steps.values()),
+        articles=any(s.conditions.first_article for s in subject.steps.values()),
     )
     return await see(session, question)
 
