@@ -78,12 +78,7 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     if message.at_operation is not None and not await is_operation(session, message.at_operation):
         raise NotFound(kind="route with an operation", name=message.at_operation)
     subjects = await lock_subjects(session, message)
-    suspects: dict[int, str] = {}
-    while new := {
-        s.id: s.serial for s in await containing(session, lots=subjects.lots, units=subjects.units)
-    }.items() - (suspects.items()):
-        await lock_unit_ids(session, [unit for unit, _ in new])
-        suspects |= dict(new)
+    suspects = await _lock_containing(session, subjects.lots, subjects.units)
     session.take_moment()
     question = message.model_dump(
         mode="json", exclude={"reason", "stops", "at_operation", "release_roles"}, exclude_none=True
@@ -105,6 +100,15 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
         subjects=len(subjects.lots) + (1 if subjects.order else len(subjects.units)),
         held=sorted(suspects.values()),
     )
+
+
+async def _lock_containing(session: Session, lots: Sequence[int], units: Sequence[int] = ()) -> dict[int, str]:
+    """Lock whatever contains these locked lots and units, until nothing new appears; serials by id."""
+    suspects: dict[int, str] = {}
+    while new := {s.id: s.serial for s in await containing(session, lots=lots, units=units)}.items() - suspects.items():
+        await lock_unit_ids(session, [unit for unit, _ in new])
+        suspects |= dict(new)
+    return suspects
 
 
 async def _hold_all(
@@ -199,22 +203,25 @@ async def hold_upward(
 async def hold_lot(
     session: Session, lot_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
 ) -> None:
-    """Hold a lot that a report was about: by the containments of its station's time, and for what the report broke."""
+    """Hold a lot that a report was about, and whatever of it is fitted already.
+
+    By the containments of its station's time, and for what the report broke. The caller has locked the lot.
+    """
+    holds = [broken] if broken is not None else []
     if inherited:
-        reasons = [
-            NewHold(row["reason"], tuple(row["release_roles"]))
-            for row in await session.run(_READ, holds=list(inherited))
-        ]
-        for hold in reasons:
-            await open_holds(session, [], hold, cycle_id, lots=[lot_id])
-    if broken is not None:
-        await open_holds(session, [], broken, cycle_id, lots=[lot_id])
+        rows = await session.run(_READ, holds=list(inherited))
+        holds += [NewHold(row["reason"], tuple(row["release_roles"])) for row in rows]
+    opened = [id_ for hold in holds for id_ in await open_holds(session, [], hold, cycle_id, lots=[lot_id])]
+    if opened and (suspects := await _lock_containing(session, [lot_id])):
+        await session.run(
+            _INHERIT, units=sorted(suspects), holds=opened, cycle_id=cycle_id, opened_by=session.actor.name
+        )
 
 
 async def open_holds(
     session: Session, units: Sequence[int], hold: NewHold, cycle_id: int | None, *, lots: Sequence[int] = ()
-) -> None:
-    """Hold these units and lots, each on its own, until the roles named have signed."""
+) -> list[int]:
+    """Hold these units and lots, each on its own, until the roles named have signed; the holds' ids."""
     shared = {
         "cycle_id": cycle_id,
         "stops": ["consume", "ship"],
@@ -225,4 +232,4 @@ async def open_holds(
     }
     rows = [{"unit_id": unit, "lot_id": None} | shared for unit in units]
     rows += [{"unit_id": None, "lot_id": lot} | shared for lot in lots]
-    await session.execute(insert(Hold), rows)
+    return list((await session.execute(insert(Hold).returning(Hold.id), rows)).scalars())

@@ -59,6 +59,10 @@ REPLAYS: dict[str, list[Action]] = {
         ask(2, "W-50", "M00013", "c2", operation="50", **PEOPLE),
         tell(3, "W-50", "M00012", "c2", operation="50", **PEOPLE),
     ],
+    "a lot that its own report puts on hold takes along what it is used in": [
+        tell(1, "W-21", "M00010", "c1", operation="21", lots=[{"lot": "G1", "quantity": "1"}], verdict="failed"),
+        tell(2, "W-05", "G1", "c2", operation="05"),
+    ],
 }
 
 
