@@ -47,7 +47,8 @@ def main() -> int:
         _summary(done.tally, time.monotonic() - began, console)
         if done.broken:
             show_broken(done.broken, console)
-            console.print(f"[bold red]{len(done.broken)} of {asked.seeds} seeds broke a law[/]")
+            seeds = ", ".join(str(broken.seed) for broken in done.broken)
+            console.print(f"[bold red]{len(done.broken)} of {asked.seeds} seeds broke a law: {seeds}[/]")
             return 1
         console.print(f"[bold green]no law was broken in {asked.seeds} seeds[/]")
     return 0
