@@ -23,6 +23,10 @@ from mes.execution.routes import router as execution
 from mes.gate import Gate, ShortWay
 from mes.genealogy.routes import router as genealogy
 from mes.http import explain_all
+from mes.kits.routes import router as kits
+from mes.labels.routes import router as labels
+from mes.labels.spool import spool_labels
+from mes.materials.routes import door as deliveries
 from mes.materials.routes import router as materials
 from mes.migrate import add_months
 from mes.orders.routes import router as orders
@@ -33,14 +37,32 @@ from mes.problems import problem
 from mes.quality.routes import router as quality
 from mes.records.routes import router as records
 from mes.settings import Settings, get_settings
+from mes.shipping.routes import router as shipping
 from mes.web.live import Live
 from mes.web.pages import STATIC
 from mes.web.pages import router as pages
 
 RELAY_EVERY_S = 0.25
+SPOOL_EVERY_S = 1
 DAY_S = 86_400
 _logger = structlog.get_logger()
-ROUTERS = (execution, desk, genealogy, records, quality, orders, materials, cells, plant, people, pages)
+ROUTERS = (
+    execution,
+    desk,
+    genealogy,
+    records,
+    quality,
+    shipping,
+    labels,
+    kits,
+    orders,
+    deliveries,
+    cells,
+    materials,
+    plant,
+    people,
+    pages,
+)
 
 
 class Refused(MesError):
@@ -102,6 +124,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.live = Live(database)
     jobs = [
         asyncio.create_task(_repeat("relay", RELAY_EVERY_S, database.relay_events)),
+        asyncio.create_task(_repeat("labels", SPOOL_EVERY_S, lambda: spool_labels(database))),
         asyncio.create_task(_repeat("months", DAY_S, lambda: add_months(database))),
         asyncio.create_task(_listen(app.state.url, app.state.live)),
     ]

@@ -16,8 +16,9 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mes import log
+from mes import cli_cells, log
 from mes.actor import Actor, Role
+from mes.cli_labels import labels
 from mes.db import Database, open_database
 from mes.embedded_postgres import EmbeddedPostgresError
 from mes.errors import MesError
@@ -164,11 +165,15 @@ def receive(
     supplier_lot: Annotated[str, typer.Option(help="The supplier's number for it.")],
     country: Annotated[str, typer.Option(help="Country of origin, two letters.")],
     quantity: Annotated[int | None, typer.Option(help="Announced quantity; refused if the file differs.")] = None,
+    document: Annotated[
+        list[str] | None, typer.Option(help="KIND=FILE, as in un383_test_summary=un383.pdf; may be given again.")
+    ] = None,
 ) -> None:
     """Receive a lot of a serialised part with the file of its units: whole, or refused with every bad row named."""
     from mes.cells.service import read_receipt, receive_units
 
     receipt = {"lot": lot, "part": part, "supplier": supplier, "supplier_lot": supplier_lot, "country": country}
+    documents = [cli_cells.document(said) for said in document or []]
     content = file.read_bytes()
     lines = max(content.count(b"\n") - 1, 1)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -176,7 +181,7 @@ def receive(
         task = progress.add_task("reading", total=lines)
 
         async def work(database: Database) -> Any:
-            whole = receipt | {"quantity": quantity}
+            whole = receipt | {"quantity": quantity, "documents": documents}
             message = await read_receipt(
                 database, whole, content, file.name, lambda row: progress.update(task, completed=row)
             )
@@ -256,6 +261,18 @@ def why(
 
 
 @cli.command()
+def scan(code: Annotated[str, typer.Argument(help="What the scanner delivered; ^] and <GS> stand for GS.")]) -> None:
+    """Show what a scanned code says, and whether it is known here."""
+    from mes.records.scans import explain_scan
+
+    async def work(database: Database) -> Any:
+        async with database.reading() as session:
+            return await explain_scan(session, code)
+
+    typer.echo(with_database(work).model_dump_json(indent=2, exclude_none=True))
+
+
+@cli.command()
 def check() -> None:
     """Look for what must never be: orphans in the genealogy, balances that don't add up, orders miscounted."""
     from mes.records.audit import audit
@@ -311,6 +328,10 @@ def _add_benches() -> None:
 
 
 _add_benches()
+cli.add_typer(labels(with_database, operator), name="labels")
+_use = cli_cells.Commands(with_database, operator)
+for _name in ("cells", "kits", "deliveries", "lots"):
+    cli.add_typer(getattr(cli_cells, _name)(_use), name=_name)
 
 if __name__ == "__main__":
     main()

@@ -270,9 +270,12 @@ async def _order(demo: Demo, client: httpx.AsyncClient, packs: int, chance: rand
         for lot in stock.cell_lots:
             out.write(json.dumps({"kind": "lot", "lot": lot}) + "\n")
     await _until_released(client, stock.cell_lots)
+    kits = await stock.match(f"WO-{run}")
+    if missing := set(serials["M16S7P"]) - kits.keys():
+        raise DemoFailed(reason=f"no kit of matched cells could be made for {', '.join(sorted(missing))}")
     with demo.path("jobs.jsonl").open("a") as out:
         for job, pack, module in zip(jobs, serials["GC48-105"], serials["M16S7P"], strict=True):
-            out.write(json.dumps(job | {"pack": pack, "module": module}) + "\n")
+            out.write(json.dumps(job | {"pack": pack, "module": module, "cells": kits[module]}) + "\n")
     return set(serials["GC48-105"])
 
 

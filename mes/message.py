@@ -6,8 +6,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from mes.codes.scan import taking
+
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Serial = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}$")]
+_Marked = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+#-]{0,79}$")]
+# Each takes what a scanner delivers as well: a code that carries one.
+Serial = Annotated[_Marked, BeforeValidator(taking("serial", "sscc", "lot"))]
+LotNumber = Annotated[_Marked, BeforeValidator(taking("lot", "serial"))]
+CartonCode = Annotated[_Marked, BeforeValidator(taking("sscc", "licence_plate", "serial"))]
 CycleNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # PostgreSQL's text holds no NUL, and no reader wants the others
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=PRINTABLE)]

@@ -30,6 +30,9 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1024)] = Field(64_000_000, description="Largest file received.")
     secure_cookie: bool = Field(True, description="Send the log-in cookie over HTTPS only; loopback is exempt.")
     session_h: Annotated[float, Field(gt=0, le=24)] = Field(12, description="Hours until a log-in ends.")
+    sscc_prefix: Annotated[str | None, Field(pattern=r"^[0-9]{7,12}$")] = Field(
+        None, description="The plant's GS1 company prefix, with which crates are numbered."
+    )
     log_format: Literal["json", "text"] = Field("json", description="Log lines for machines or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 

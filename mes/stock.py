@@ -3,13 +3,16 @@
 import io
 import json
 import random
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 CELLS_PER_PACK = 112
+SPARE = 1.05  # cells received for each that is needed: some are refused, and a pool to choose from matches better
 CARTON = 160
+PAPERS = ("un383_test_summary", "certificate", "origin_declaration")
 SERIAL_PARTS = ("BMS-16S", "HARNESS-16S", "HOUSING-GC48")
 LOT_PARTS = (
     "HOLDER-7P",
@@ -37,12 +40,14 @@ class Stock:
     run: str
     chance: random.Random
     cell_lots: list[str] = field(default_factory=list)
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def receive(self, packs: int) -> list[dict[str, Any]]:
         """Receive cells and parts for some packs; a job for the simulated line each, without its serials."""
         lot = f"CELL-{self.run}"
         self.cell_lots.append(lot)
-        cells = [self._cell(n, lot) for n in range(1, packs * CELLS_PER_PACK + 1)]
+        cells = [self._cell(n, lot) for n in range(1, round(packs * CELLS_PER_PACK * SPARE) + 1)]
+        self.cells |= {cell["serial"]: cell for cell in cells}
         table = io.StringIO()
         table.write("Cell ID,Carton,OCV (V),ACIR (mOhm),Capacity (Ah),Measured at\n")
         for n, cell in enumerate(cells):
@@ -67,6 +72,31 @@ class Stock:
             for n in range(packs)
         ]
 
+    async def match(self, order: str) -> dict[str, list[dict[str, Any]]]:
+        """Test, grade and match the cells of released lots for an order; each module's cells in order."""
+        readings = [reading for cell in self.cells.values() for reading in self._readings(cell)]
+        for start in range(0, len(readings), 5_000):
+            body = {"source": "GC1-020", "readings": readings[start : start + 5_000]}
+            (await self.client.post("/api/cells/tests", json=body)).raise_for_status()
+        for lot in self.cell_lots:
+            (await self.client.post("/api/lots/grade", json={"lot": lot})).raise_for_status()
+        answer = await self.client.post("/api/kits/match", json={"order": order, "lots": self.cell_lots})
+        found: dict[str, list[dict[str, Any]]] = {}
+        for kit in answer.raise_for_status().json()["kits"]:
+            content = (await self.client.get(f"/api/kits/{kit['kit']}")).raise_for_status().json()
+            found[kit["unit"]] = [self.cells[cell["serial"]] for cell in content["cells"]]
+        return found
+
+    def _readings(self, cell: dict[str, Any]) -> list[dict[str, Any]]:
+        """Two readings two days apart, of a cell that discharges itself a little."""
+        first = {"serial": cell["serial"], "tested_at": "2026-11-01T08:00:00Z", "temperature_c": 24.8}
+        first |= {"ocv_v": cell["ocv_v"], "acir_mohm": cell["acir_mohm"], "visual_ok": True}
+        size = (("mass_g", 300, 1.2), ("diameter_mm", 33.2, 0.04), ("height_mm", 140.0, 0.06))
+        first |= {name: round(self.chance.gauss(mean, deviation), 3) for name, mean, deviation in size}
+        lost = abs(self.chance.gauss(0.012, 0.003)) * 48 / 1000
+        second = {"serial": cell["serial"], "tested_at": "2026-11-03T08:00:00Z", "temperature_c": 25.1}
+        return [first, second | {"ocv_v": round(cell["ocv_v"] - lost, 5)}]
+
     async def order(self, packs: int) -> dict[str, list[str]]:
         """Create and release an order; the serial numbers issued, by part."""
         number = f"WO-{self.run}"
@@ -88,8 +118,16 @@ class Stock:
         }
 
     async def _receive_file(self, lot: str, part: str, table: str, country: str) -> None:
-        receipt = {"lot": lot, "part": part, "quantity": str(table.count("\n") - 1), "supplier": "Demo supplier"}
+        receipt: dict[str, Any] = {
+            "lot": lot,
+            "part": part,
+            "quantity": str(table.count("\n") - 1),
+            "supplier": "Demo supplier",
+        }
         receipt |= {"supplier_lot": f"S-{lot}", "country": country}
+        if part.startswith("CELL"):
+            content = b64encode(f"Demo document of lot {lot}".encode()).decode()
+            receipt["documents"] = [{"kind": kind, "file_name": f"{kind}.txt", "content": content} for kind in PAPERS]
         body = json.dumps(receipt)
         file = {"file": (f"{lot}.csv", table.encode(), "text/csv")}
         answer = await self.client.post("/api/lots/units", data={"receipt": body}, files=file)

@@ -5,6 +5,8 @@ from mes.cells import models as cells
 from mes.cycles import models as cycles
 from mes.execution import models as execution
 from mes.genealogy import models as genealogy
+from mes.kits import models as kits
+from mes.labels import models as labels
 from mes.materials import models as materials
 from mes.measurements import models as measurements
 from mes.orders import models as orders
@@ -12,6 +14,7 @@ from mes.people import models as people
 from mes.plant import models as plant
 from mes.products import models as products
 from mes.quality import models as quality
+from mes.shipping import models as shipping
 from mes.table import Table
 from mes.units import models as units
 
@@ -22,6 +25,8 @@ ALL = (
     cycles,
     execution,
     genealogy,
+    kits,
+    labels,
     materials,
     measurements,
     orders,
@@ -29,6 +34,7 @@ ALL = (
     plant,
     products,
     quality,
+    shipping,
     units,
 )
 metadata = Table.metadata
@@ -58,4 +64,10 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "characteristic": (),
     "order_revision": (),
     "cell": (),
+    "lot_lineage": (),
+    "cell_test": (),
+    "cell_grade": ("ended_at",),
+    "lot_grading": (),
+    "kit_cell": ("ended_at", "ended_by"),
+    "crate_unit": ("taken_out_at", "taken_out_by"),
 }

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn
 from rich.table import Table
 
 bench = typer.Typer(
@@ -90,3 +91,60 @@ def pack(
     for wrong in (*single.wrong, *many.wrong):
         typer.echo(wrong, err=True)
     raise typer.Exit(0 if figures["exact"] else 1)
+
+
+@bench.command()
+def match(
+    seeds: Annotated[int, typer.Option(help="Pools of each size; medians are shown.", min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Match cells of capacity N(15.15 Ah, 0.8 %) and ACIR N(2.2 mOhm, 3 %) into 16s7p kits; needs no server.
+
+    one: 112 cells for one kit; pool: 1,008 for nine; large: 10,000 for 89. One lot, cartons of 160. The rules' own
+    limits hold (ACIR 8 % in a group, 0.3 % between group sums) but for capacity in a group: these cells aren't graded.
+    A pool whose kits can't keep the limits counts as kits_made_pct below 100. random, sorted: spread between group
+    sums of the same cells at random, and in blocks by capacity.
+    """
+    from mes.bench.match import SIZES, measure_match
+
+    measured = {size: measure_match(size, seeds) for size in SIZES}
+    if as_json:
+        typer.echo(json.dumps({f"{size}_{name}": v for size, run in measured.items() for name, v in run.items()}))
+        return
+    for size, run in measured.items():
+        typer.echo(
+            f"{size:6}{SIZES[size][0]:>6,} cells: {run['group_spread_pct']:.4f} % between groups "
+            f"(random {run['random_group_spread_pct']:.2f} %, sorted {run['sorted_group_spread_pct']:.2f} %), "
+            f"ACIR {run['acir_spread_pct']:.2f} % in a group, {run['cartons_per_kit']:.1f} cartons per kit, "
+            f"{run['kits_made_pct']:.0f} % of {SIZES[size][1]} made, {run['seconds']:.2f} s"
+        )
+
+
+@bench.command("import")
+def import_(
+    cells: Annotated[int, typer.Option(help="Cells in the file.", min=1000, max=2_000_000)] = 1_000_000,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are shown.", min=1)] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Receive a supplier's file of cells: read, judged and stored whole, in a process of its own.
+
+    ratio_to_copy: rows a second against PostgreSQL's own COPY of ready files, ids and all, with the same columns into
+    the same tables, in turn, same server, same run.
+    """
+    from mes.bench.imports import measure_import
+
+    with Progress(SpinnerColumn(), *Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=2 * rounds)
+
+        def show_step(done: int, doing: str) -> None:
+            progress.update(task, completed=done, description=doing)
+
+        measured = measure_import(cells, rounds, show_step)
+    figures = {
+        "ratio_to_copy": median(m.rows_per_s / m.copy_rows_per_s for m in measured),
+        "rows_per_s": median(m.rows_per_s for m in measured),
+        "copy_rows_per_s": median(m.copy_rows_per_s for m in measured),
+        "peak_memory_mb": max(m.peak_memory_mb for m in measured),
+    }
+    goals = {"ratio_to_copy": ">= 0.5", "peak_memory_mb": "< 500"}
+    show(f"import, {rounds} rounds of {cells:,} cells", figures, goals, as_json)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from mes.cells.files import DATA_FIELDS, SHOWN_ERRORS, read_rows
-from mes.cells.messages import SupplierRows, UnitReceipt, UnitReceiptAnswer
+import polars as pl
+from asyncpg import UniqueViolationError
+
+from mes.cells.files import read_rows
+from mes.cells.messages import UnitReceipt, UnitReceiptAnswer
 from mes.cells.queries import column_maps, known_serials
 from mes.db import Database, Session
 from mes.errors import Conflict, Malformed
@@ -15,6 +18,7 @@ from mes.materials.messages import LotReceipt
 from mes.materials.queries import get_lot
 from mes.materials.service import add_lot
 from mes.products.queries import get_part
+from mes.sheet import SHOWN_ERRORS
 from mes.units import service as units
 
 
@@ -49,33 +53,46 @@ async def receive_units(session: Session, message: UnitReceipt) -> UnitReceiptAn
     part = await get_part(session, message.part)
     if part.trace != "serial":
         raise NotTracedBySerial(part=part.number, trace=part.trace)
-    rows: SupplierRows = message.rows
-    known, to_adopt = await known_serials(session, rows.serials, part.id)
-    errors = [
-        {"at": f"line {line}", "read": serial, "expected": "a serial that was not received before"}
-        for line, serial in _among(rows, known)
-    ]
-    if message.quantity is not None and int(message.quantity) != len(rows.serials):
-        found = {"at": "file", "read": f"{len(rows.serials)} rows", "expected": f"{message.quantity:f} as announced"}
-        errors.insert(0, found)
-    if errors:
-        raise Malformed(f"File {message.file_name}", errors[:SHOWN_ERRORS])
-    fields = message.model_dump(include=set(LotReceipt.model_fields)) | {"quantity": Decimal(len(rows.serials))}
+    rows: pl.DataFrame = message.rows
+    if message.quantity is not None and int(message.quantity) != rows.height:
+        found = {"at": "file", "read": f"{rows.height} rows", "expected": f"{message.quantity:f} as announced"}
+        known, _ = await known_serials(session, rows["serial"].to_list(), part.id)
+        raise _refusal(message, known, found)
+    fields = message.model_dump(include=set(LotReceipt.model_fields)) | {"quantity": Decimal(rows.height)}
     lot_id = await add_lot(session, LotReceipt.model_validate(fields), part.id)
-    # a station may have named some of them already: they are given their lot now
-    adopted = await units.adopt(session, sorted(to_adopt), part_id=part.id, lot_id=lot_id) if to_adopt else {}
-    new = [serial for serial in rows.serials if serial not in adopted]
-    received = dict(zip(new, await units.receive(session, new, part_id=part.id, lot_id=lot_id), strict=True))
-    ids = [adopted.get(serial) or received[serial] for serial in rows.serials]
-    if rows.has_data:
-        records = ((unit_id, *cell) for unit_id, cell in zip(ids, rows.cells, strict=True))
-        columns = ("unit_id", *DATA_FIELDS)
-        await session.driver.copy_records_to_table("cell", records=records, columns=columns)
+    received = await _receive(session, message, part_id=part.id, lot_id=lot_id)
+    if received.width > 1:
+        await units.copy(session, "cell", received)
     lot = await get_lot(session, message.lot)
-    return UnitReceiptAnswer(lot=message.lot, units=len(ids), state=lot.state)
+    return UnitReceiptAnswer(lot=message.lot, units=rows.height, state=lot.state)
 
 
-def _among(rows: SupplierRows, known: set[str]) -> list[tuple[int, str]]:
-    if not known:
-        return []
-    return [(line, serial) for line, serial in zip(rows.lines, rows.serials, strict=True) if serial in known]
+async def _receive(session: Session, message: UnitReceipt, *, part_id: int, lot_id: int) -> pl.DataFrame:
+    """Create the units; their ids, with what the file says of each."""
+    rows: pl.DataFrame = message.rows
+    said = pl.exclude("line", "serial")
+    try:
+        ids = await units.receive(session, rows["serial"], part_id=part_id, lot_id=lot_id)
+        return rows.select(ids, said)
+    except UniqueViolationError:
+        # only now is asked which: nearly all files have none
+        known, loose = await known_serials(session, rows["serial"].to_list(), part_id)
+        if known:
+            raise _refusal(message, known) from None
+        # a station has named some of them already: they are given their lot now
+        new = rows.filter(~pl.col("serial").is_in(loose))
+        ids = await units.receive(session, new["serial"], part_id=part_id, lot_id=lot_id)
+        adopted = await units.adopt(session, sorted(loose), part_id=part_id, lot_id=lot_id)
+        if adopted.keys() != loose:
+            raise  # another lot took them meanwhile: the act is run again
+        old = rows.filter(pl.col("serial").is_in(loose))
+        old_ids = old["serial"].replace_strict(adopted, return_dtype=pl.Int64).alias("unit_id")
+        return pl.concat([new.select(ids, said), old.select(old_ids, said)])
+
+
+def _refusal(message: UnitReceipt, known: set[str], *found: dict[str, str]) -> Malformed:
+    rows: pl.DataFrame = message.rows
+    received = rows.filter(pl.col("serial").is_in(known)).select("line", "serial").head(SHOWN_ERRORS)
+    expected = "a serial that was not received before"
+    errors = [{"at": f"line {line}", "read": serial, "expected": expected} for line, serial in received.rows()]
+    return Malformed(f"File {message.file_name}", [*found, *errors][:SHOWN_ERRORS])

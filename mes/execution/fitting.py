@@ -14,6 +14,7 @@ from mes.execution.rules.words import Reason
 from mes.execution.seen import OpenHold, Seen
 from mes.execution.subject import Subject
 from mes.genealogy.service import Fit
+from mes.kits.rules import judge_slots, kitted
 from mes.materials.queries import LotRow
 from mes.products.rules import BomItemPlan, StepPlan
 from mes.units.queries import UnitRow
@@ -29,6 +30,7 @@ class Fitting:
     fits: list[Fit] = field(default_factory=list)
     removed: list[tuple[UnitRow, Removal]] = field(default_factory=list)
     used: dict[int, Decimal] = field(default_factory=dict)
+    from_kit: dict[int, int] = field(default_factory=dict)  # position -> the cell fitted there, of a unit with a kit
     broken: defaultdict[Reason, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -161,6 +163,29 @@ def _put_in(
             continue
         _place(fitting, record, component, unit, taken, elsewhere)
         elsewhere.add(unit.id)
+    _judge_kit(fitting, record)
+
+
+def _judge_kit(fitting: Fitting, record: _Record) -> None:
+    """Whether the cells come from the unit's kit, each at its position."""
+    plan, step = record.subject.plan, record.step
+    if plan is None or plan.matching is None or step is None:
+        return
+    part_id, seen = kitted(plan).part_id, record.seen
+    offered = {f.position: f.child_id for f in fitting.fits if f.part_id == part_id and f.child_id and f.position}
+    if not offered:
+        return
+    serials = {unit.id: unit.serial for unit in record.units.values()}
+    if seen.kit is None:
+        if step.conditions.from_kit:
+            fitting.broken[Reason.KIT_MISSING].append(f"{len(offered)} cells are to be fitted")
+        wrong = {p: f"it is reserved in kit {seen.reserved[u]}" for p, u in offered.items() if u in seen.reserved}
+    else:
+        cells = {p: seen.offered[u] for p, u in offered.items() if u in seen.offered}
+        wrong = judge_slots(seen.kit, cells, seen.reserved, plan)
+        fitting.from_kit = offered
+    for position, why in sorted(wrong.items()):
+        fitting.broken[Reason.NOT_FROM_KIT].append(f"{serials[offered[position]]} at {position}: {why}")
 
 
 def _place(
@@ -172,6 +197,10 @@ def _place(
     elsewhere: Collection[int],
 ) -> None:
     named, broken = f"{component.part} {component.serial} at {component.position}", fitting.broken
+    if component.polarity_ok is False:
+        broken[Reason.POLARITY_REVERSED].append(named)
+    if component.read_position not in {None, component.position}:
+        broken[Reason.SLOT_WRONG].append(f"{named}, read at {component.read_position}")
     item = record.bom.get(unit.part_id)
     slot = item.part_id if item else unit.part_id
     if unit.id in elsewhere:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from mes.execution.rules.words import Reason
-from mes.message import PRINTABLE, Amount, Code, CycleNumber, Message, Moment, Name, Serial
+from mes.message import PRINTABLE, Amount, Code, CycleNumber, LotNumber, Message, Moment, Name, Serial
 from mes.message import Reason as HoldReason
 
 MAX_VALUES = 5_000
@@ -21,11 +21,13 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Component(Message):
-    """A unit that is fitted at a position."""
+    """A unit that is fitted at a position. What a camera read back is judged as well, where there is one."""
 
     part: Code
     serial: Serial
     position: Position = 1
+    read_position: Annotated[Position | None, Field(description="The position that was read back.")] = None
+    polarity_ok: Annotated[bool | None, Field(description="Whether it stands the right way up.")] = None
 
 
 class Removal(Message):
@@ -69,7 +71,7 @@ class _Work(Message):
 
 
 class _Asking(_Work):
-    lots: Annotated[list[Serial], Field(max_length=100, description="Numbers of the lots it will use up.")] = []
+    lots: Annotated[list[LotNumber], Field(max_length=100, description="Numbers of the lots it will use up.")] = []
 
 
 class PermitRequest(_Asking):
@@ -170,7 +172,7 @@ class WhyAnswer(Message):
 class ConsumedLot(Message):
     """A quantity of a lot that was used up."""
 
-    lot: Serial
+    lot: LotNumber
     quantity: Amount
 
 

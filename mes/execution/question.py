@@ -19,7 +19,8 @@ class Question:
     """What to look up: the message's names, and the ids that the locks have found.
 
     `parent_id`: the unit whose content is asked for; None: nothing is fitted or taken out. `articles`: whether a step
-    of the route asks for first articles. `started_at`, `ended_at`: of a report; None: it only asks.
+    of the route asks for first articles. `kitted`: whether the unit is made of matched cells. `started_at`,
+    `ended_at`: of a report; None: it only asks.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class Question:
     parent_id: int | None
     child_ids: Sequence[int]
     articles: bool
+    kitted: bool
 
     def statement(self) -> Prepared:
         """The read that finds out about it, and looks for nothing that can't be there."""
@@ -47,6 +49,7 @@ class Question:
             (_REPORT, is_report),
             (_FITS, self.parent_id is not None),
             (_CHILDREN, bool(self.child_ids)),
+            (_KIT, self.kitted),
             (_LOTS, bool(self.lot_ids)),
             (_ARTICLES, self.articles),
             (_LAST_CYCLE, self.articles and is_report),
@@ -145,6 +148,23 @@ _CHILDREN = _Part(
         SELECT array_agg(i.child_id) AS children, array_agg(i.parent_id) AS parents
         FROM installation i WHERE i.child_id = ANY(:child_ids) AND i.removed_at IS NULL) AS e ON true
     """,
+)
+_KIT = _Part(
+    """
+    (SELECT json_build_array(k.id, k.number, (
+            SELECT json_agg(json_build_array(c.position, c.unit_id, g.capacity_ah, g.acir_mohm, u.lot_id, g.grade,
+                                             l.supplier))
+            FROM kit_cell c JOIN unit u ON u.id = c.unit_id LEFT JOIN lot l ON l.id = u.lot_id
+            LEFT JOIN cell_grade g ON g.unit_id = c.unit_id AND g.ended_at IS NULL
+            WHERE c.kit_id = k.id AND c.ended_at IS NULL))::text
+     FROM kit k WHERE k.unit_id = :parent_id AND k.state <> 'released') AS kit,
+    (SELECT json_agg(json_build_array(u.id, g.capacity_ah, g.acir_mohm, u.lot_id, g.grade, l.supplier, (
+            SELECT k.number FROM kit_cell c JOIN kit k ON k.id = c.kit_id
+            WHERE c.unit_id = u.id AND c.ended_at IS NULL)))::text
+     FROM unit u LEFT JOIN lot l ON l.id = u.lot_id
+     LEFT JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL
+     WHERE u.id = ANY(:child_ids)) AS offered
+    """
 )
 _LOTS = _Part(
     """

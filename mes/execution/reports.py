@@ -29,6 +29,7 @@ from mes.execution.subject import (
     see_subject,
 )
 from mes.genealogy import service as genealogy
+from mes.kits import service as kits
 from mes.materials import service as materials
 from mes.materials.queries import LotRow
 from mes.materials.rules import Event as LotEvent
@@ -78,6 +79,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = await _take_out(session, message, subject, fitting)
+    await _use_kit(session, message.serial, seen, fitting)
     result = {
         "cycle_id": cycle_id,
         **_to_record(session, message, subject, seen, step, answer, verdicts),
@@ -107,6 +109,16 @@ async def _take_out(session: Session, message: ResultReport, subject: Subject, f
     cycle_id = await genealogy.remove(session, subject.unit.id, [unit.id for unit, _ in fitting.removed])
     await take_out(session, message.serial, cycle_id, [(unit, removal.to) for unit, removal in fitting.removed])
     return cycle_id
+
+
+async def _use_kit(session: Session, serial: str, seen: Seen, fitting: Fitting) -> None:
+    """Note what became of kits: cells that came out are in none, and those that were fitted sit where they sit."""
+    if out := [unit.id for unit, _ in fitting.removed]:
+        await kits.end_cells(session, out, f"taken out of {serial}")
+    if seen.kit is not None and fitting.from_kit:
+        await kits.use_kit(session, seen.kit.id, fitting.from_kit)
+    elif elsewhere := [fit.child_id for fit in fitting.fits if fit.child_id in seen.reserved]:
+        await kits.end_cells(session, elsewhere, f"fitted in {serial}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from mes.cells.matching.pool import PoolCell
 from mes.db import ReadSession, Session
 from mes.execution.question import Question
 from mes.execution.rules import WaiverSeen
 from mes.execution.rules.facts import CheckSeen
 from mes.execution.rules.progress import StepSeen
+from mes.kits.rules import KitSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,12 @@ class Seen:
     fitted: tuple[Fitted, ...]
     elsewhere: dict[int, int]  # child id -> the parent it is in
     above: frozenset[int]  # what the unit itself is in, all the way up
+    kit: KitSeen | None  # of matched cells, where the unit has one
+    offered: dict[int, PoolCell]  # the units named, as the matching sees them
+    reserved: dict[int, str]  # those of them that are in a kit, with its number
+
+
+_FITTED = ("part_ids", "positions", "child_ids", "quantities")
 
 
 async def see(session: ReadSession, question: Question) -> Seen:
@@ -106,6 +114,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
     row = (await session.run(statement, **values))[0]
     get = row.get  # a part that isn't asked for has no columns
     behind = {*(get("units_behind") or ()), *(get("lots_behind") or ())}
+    offered = _list(get("offered"))
     due = {"known_good": row["known_good_h"], "known_bad": row["known_bad_h"], "daily": row["daily_h"]}
     return Seen(
         station_id=row["station_id"],
@@ -131,22 +140,37 @@ async def see(session: ReadSession, question: Question) -> Seen:
         order=row["order_number"],
         order_state=row["order_state"],
         revisions={int(part): revision for part, revision in json.loads(get("revisions") or "{}").items()},
-        steps={
-            step: StepSeen(ids, passed, _moment(ended), _moment(reported))
-            for step, ids, passed, ended, reported in _list(row["steps"])
-        },
+        steps={step: _step(*cycles) for step, *cycles in _list(row["steps"])},
         reworks=json.loads(row["reworks"] or "{}"),
         waivers=tuple(WaiverSeen(*waiver) for waiver in _list(row["waivers"])),
         certificates={(person, name): _time(until) for person, name, until in _list(get("certificates"))},
         holds=tuple(_hold(hold, behind) for hold in _list(row["holds"])),
         windows=get("windows") or (),
         lots={id_: LotSeen(_day(day), _moment(at), earlier) for id_, day, at, earlier in _list(get("lots"))},
-        fitted=tuple(
-            Fitted(*edge) for edge in _columns(get("part_ids"), get("positions"), get("child_ids"), get("quantities"))
-        ),
+        fitted=tuple(Fitted(*edge) for edge in _columns(*map(get, _FITTED))),
         elsewhere=dict(_columns(get("children"), get("parents"))),
         above=frozenset(get("above") or ()),
+        kit=_kit(get("kit")),
+        offered={cell[0]: _cell(*cell[:6]) for cell in offered},
+        reserved={cell[0]: cell[6] for cell in offered if cell[6] is not None},
     )
+
+
+def _kit(told: str | None) -> KitSeen | None:
+    if told is None:
+        return None
+    id_, number, cells = json.loads(told)
+    return KitSeen(id_, number, {position: _cell(*cell) for position, *cell in cells or ()})
+
+
+def _cell(
+    id_: int, capacity: float | None, acir: float | None, lot: int | None, grade: str | None, supplier: str | None
+) -> PoolCell:
+    return PoolCell(id_, capacity, acir, lot or 0, None, 0, grade, supplier or "")
+
+
+def _step(ids: list[int], passed: list[bool], ended: str | None, reported: str | None) -> StepSeen:
+    return StepSeen(ids, passed, _moment(ended), _moment(reported))
 
 
 def _hold(told: Sequence[Any], behind: Collection[int]) -> OpenHold:

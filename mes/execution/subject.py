@@ -7,6 +7,7 @@ from datetime import datetime
 from mes.db import ReadSession
 from mes.errors import Conflict
 from mes.execution.messages import PermitRequest, ResultReport
+from mes.execution.queries import lots_without
 from mes.execution.question import Question
 from mes.execution.rules.facts import Asked, Facts, HoldSeen, StationFacts, ToolSeen
 from mes.execution.rules.progress import Progress, choose_step
@@ -74,7 +75,7 @@ async def see_subject(
 ) -> Seen:
     """Gather the facts; for an act, after the locks."""
     others = [unit.id for unit in known.values() if unit is not subject.unit]
-    fits = isinstance(message, ResultReport) or bool(message.components or message.removals)
+    fits = isinstance(message, ResultReport) or bool(message.components or message.removals or message.lots)
     question = Question(
         at=at,
         station=message.station,
@@ -92,6 +93,7 @@ async def see_subject(
         lot_ids=[lot.id for lot in lots.values()],
         parent_id=subject.unit_id if fits else None,
         child_ids=others,
+        kitted=bool(others) and subject.plan is not None and subject.plan.matching is not None,
         articles=any(s.conditions.first_article for s in subject.steps.values()),
     )
     return await see(session, question)
@@ -132,6 +134,9 @@ async def gather(
     if subject.unit and step and step.conditions.is_complete:
         upto = [o for o, other in subject.steps.items() if other.ordinal < step.ordinal]
         gaps = await gaps_of(session, message.serial, upto)
+    undocumented: Sequence[str] = ()
+    if step and step.conditions.documents:
+        undocumented = await lots_without(session, subject.unit_id, subject.lot_id, step.conditions.documents)
     state = subject.unit.state if subject.unit else subject.lot.state if subject.lot else None
     return Facts(
         at=at,
@@ -161,6 +166,7 @@ async def gather(
         parts=parts,
         is_begun=is_permitted(message, seen),
         gaps=gaps,
+        undocumented=undocumented,
     )
 
 

@@ -44,16 +44,20 @@ class Edge:
 
 
 # Level by level, distinct parents first: from a lot's edges to the units they are in, then up. The quantity of the
-# subject is counted at the first level and carried up.
+# subject is counted at the first level and carried up. A lot is asked for with all that came from it.
 _CONTAINING = Prepared(
     text(
         """
-        WITH RECURSIVE edges AS (
+        WITH RECURSIVE derived AS (
+            SELECT unnest(:lots) AS id
+            UNION SELECT y.lot_id FROM lot_lineage y JOIN derived d ON y.from_lot_id = d.id),
+        edges AS (
             SELECT id, parent_id, quantity FROM installation
-            WHERE (lot_id = ANY(:lots) OR child_id = ANY(:units)) AND removed_at IS NULL
+            WHERE (lot_id = ANY(ARRAY(SELECT id FROM derived)) OR child_id = ANY(:units)) AND removed_at IS NULL
             UNION  -- units that a report named before their lot was received
             SELECT i.id, i.parent_id, i.quantity FROM installation i JOIN unit u ON u.id = i.child_id
-            WHERE i.lot_id IS NULL AND i.child_id IS NOT NULL AND i.removed_at IS NULL AND u.lot_id = ANY(:lots)),
+            WHERE i.lot_id IS NULL AND i.child_id IS NOT NULL AND i.removed_at IS NULL
+                  AND u.lot_id = ANY(ARRAY(SELECT id FROM derived))),
         first AS (SELECT parent_id AS id, sum(quantity) AS quantity FROM edges GROUP BY parent_id),
         above AS (
             SELECT id, quantity, id AS origin FROM first

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes import clock
 from mes.db import ReadSession
 from mes.genealogy.messages import LotUser, Place, Trace, TreeNode, WhereUsed
 from mes.genealogy.queries import Edge, containing, content, places
-from mes.materials.queries import get_lot
+from mes.materials.queries import derived_lots, get_lot
 from mes.products.models import Part
 from mes.products.queries import get_plan
 from mes.statement import Prepared
@@ -20,10 +21,10 @@ FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LOOSE = Prepared(
     text(
         """
-        SELECT count(*) AS loose FROM unit u WHERE u.lot_id = :lot_id
+        SELECT count(*) AS loose FROM unit u WHERE u.lot_id = ANY(:lots)
         AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL)
         """
-    ).bindparams(bindparam("lot_id", type_=BigInteger))
+    ).bindparams(bindparam("lots", type_=ARRAY(BigInteger)))
 )
 _REVISIONS = Prepared(
     text("SELECT id, revision_id FROM unit WHERE id = ANY(CAST(:ids AS bigint[])) AND revision_id IS NOT NULL")
@@ -139,9 +140,10 @@ async def _places(session: ReadSession, unit: UnitRow) -> list[Place]:
 async def where_used(session: ReadSession, number: str) -> WhereUsed:
     """Which packs contain anything of a lot, how much of it, and how many of its units are still loose."""
     lot = await get_lot(session, number)
-    found = await containing(session, lots=[lot.id])
+    lots = await derived_lots(session, [lot.id])
+    found = await containing(session, lots=lots)
     users = [(s, LotUser(serial=s.serial, part=s.part, state=s.state, quantity=float(s.quantity))) for s in found]
-    loose = await session.run(_LOOSE, lot_id=lot.id)
+    loose = await session.run(_LOOSE, lots=lots)
     return WhereUsed(
         lot=number,
         packs=[user for s, user in users if s.is_root],

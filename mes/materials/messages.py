@@ -2,11 +2,12 @@
 
 import re
 from base64 import b64decode
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints, field_validator
 
-from mes.message import Amount, Code, Day, Message, Moment, Name, Serial
+from mes.message import Amount, CartonCode, Code, Day, LotNumber, Message, Moment, Name, Reason, Serial
+from mes.products.messages import DocumentKind
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 _FILE_NAME = re.compile(r"[\w .()+-]{1,120}")
@@ -17,7 +18,7 @@ class Document(Message):
 
     journal_omits: ClassVar[set[str]] = {"content"}
 
-    kind: Literal["un383_test_summary", "certificate", "cell_file", "origin_declaration", "other"]
+    kind: DocumentKind
     file_name: str
     content: Annotated[str, Field(max_length=14_000_000, repr=False)]
 
@@ -40,7 +41,7 @@ class LotReceipt(Message):
 
     journal_omits: ClassVar[set[str]] = {"documents"}
 
-    lot: Serial
+    lot: LotNumber
     part: Code
     quantity: Amount
     supplier: Name
@@ -54,7 +55,15 @@ class LotReceipt(Message):
 class LotOpening(Message):
     """A lot is opened or mixed: from now on its pot life runs."""
 
-    lot: Serial
+    lot: LotNumber
+
+
+class DocumentAnswer(Message):
+    """A document of a lot, by the SHA-256 of its bytes."""
+
+    kind: str
+    file_name: str
+    digest: str
 
 
 class LotAnswer(Message):
@@ -74,3 +83,112 @@ class LotAnswer(Message):
     date_code: str | None
     opened_at: Moment | None
     location: str | None
+    documents: list[DocumentAnswer]
+
+
+class CartonLine(Message):
+    """A carton as its supplier announces it."""
+
+    code: Annotated[CartonCode, Field(description="What its label says: an SSCC, or the supplier's own number.")]
+    part: Code
+    supplier_lot: Name
+    quantity: Amount
+
+
+class DeliveryNotice(Message):
+    """An advance notice: what is on its way, carton by carton."""
+
+    delivery: Serial
+    supplier: Name
+    file_name: Annotated[str, Field(max_length=200)]
+    file_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    cartons: Annotated[list[CartonLine], Field(min_length=1, max_length=20_000)]
+
+
+class CartonArrival(Message):
+    """A carton is scanned at the door."""
+
+    code: CartonCode
+    is_damaged: bool = False
+    note: Name | None = None
+
+
+class CartonAnswer(Message):
+    """A carton that has arrived, and how its delivery stands."""
+
+    code: str
+    delivery: str
+    part: str
+    supplier_lot: str
+    quantity: float
+    arrived: int
+    awaited: int
+
+
+class DeliveryClosing(Message):
+    """Nothing more of it will arrive."""
+
+    delivery: Serial
+
+
+class LotBalance(Message):
+    """How much of a supplier's lot was announced, has arrived, and was received."""
+
+    part: str
+    supplier_lot: str
+    announced: float
+    arrived: float
+    received: float
+
+
+class DeliveryAnswer(Message):
+    """A delivery as it stands: cartons, and quantities by lot. `missing`: the first cartons still awaited."""
+
+    delivery: str
+    supplier: str
+    announced_at: Moment
+    closed_at: Moment | None
+    arrived: int
+    awaited: int
+    damaged: list[str]
+    missing: list[str]
+    lots: list[LotBalance]
+
+
+class DocumentReceipt(Message):
+    """Documents of a lot that was received before."""
+
+    journal_omits: ClassVar[set[str]] = {"documents"}
+
+    lot: LotNumber
+    documents: Annotated[list[Document], Field(min_length=1, max_length=20)]
+
+
+class LotSplit(Message):
+    """A part of a lot becomes a lot of its own: these serials, these cartons, or (traced by lot) a quantity."""
+
+    lot: LotNumber
+    new_lot: LotNumber
+    serials: Annotated[list[Serial], Field(max_length=100_000)] = []
+    cartons: Annotated[list[CartonCode], Field(max_length=1_000)] = []
+    quantity: Amount | None = None
+    reason: Reason
+
+
+class LotMerge(Message):
+    """What is left of lots of one part, traced by lot, becomes one."""
+
+    lots: Annotated[list[LotNumber], Field(min_length=1, max_length=100)]
+    into: LotNumber
+    reason: Reason
+
+
+class LineageAnswer(Message):
+    """How much of a lot came from another."""
+
+    lot: str
+    from_lot: str
+    quantity: float
+    reason: str
+    at: Moment
+    done_by: str

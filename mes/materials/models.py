@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mes.table import Key, Quantity, Table
@@ -53,3 +53,54 @@ class LotDocument(Table):
     file_name: Mapped[str]
     digest: Mapped[str]
     content: Mapped[bytes]
+
+
+class LotLineage(Table):
+    """What of a lot came from another: a part of it split off, or lots put together [EPCIS: transformation]."""
+
+    __tablename__ = "lot_lineage"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("lot_id <> from_lot_id", name="other"),
+    )
+
+    id: Mapped[Key]
+    lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"), index=True)
+    from_lot_id: Mapped[int] = mapped_column(ForeignKey("lot.id"), index=True)
+    quantity: Mapped[Quantity]
+    reason: Mapped[str]
+    at: Mapped[datetime]
+    done_by: Mapped[str]
+
+
+class Delivery(Table):
+    """What a supplier has announced [EPCIS: advance ship notice]. Closed: what hasn't arrived won't."""
+
+    __tablename__ = "delivery"
+
+    id: Mapped[Key]
+    number: Mapped[str] = mapped_column(unique=True)
+    supplier: Mapped[str]
+    file_name: Mapped[str]
+    digest: Mapped[str]
+    announced_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]
+
+
+class Carton(Table):
+    """A carton of a delivery [EPCIS: logistic unit], announced, and arrived once it was scanned."""
+
+    __tablename__ = "carton"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"),)
+
+    id: Mapped[Key]
+    code: Mapped[str] = mapped_column(unique=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("delivery.id"), index=True)
+    part_id: Mapped[int] = mapped_column(ForeignKey("part.id"))
+    supplier_lot: Mapped[str] = mapped_column(index=True)
+    quantity: Mapped[Quantity]
+    arrived_at: Mapped[datetime | None]
+    arrived_by: Mapped[str | None]
+    is_damaged: Mapped[bool] = mapped_column(server_default=false())
+    note: Mapped[str | None]

@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import Session
 from mes.errors import Conflict
-from mes.materials.messages import LotReceipt
-from mes.materials.models import Lot, LotDocument
-from mes.materials.queries import LotRow
+from mes.materials.messages import Document, DocumentReceipt, LotAnswer, LotReceipt
+from mes.materials.models import Lot, LotDocument, LotLineage
+from mes.materials.queries import LotRow, WholeLot, describe_lot, get_lot
 from mes.materials.rules import NEXT, Event, State
 from mes.products.queries import get_part, newest_revision
 from mes.statement import Clause, Prepared
@@ -94,20 +94,61 @@ async def add_lot(session: Session, message: LotReceipt, part_id: int) -> int:
     }
     lot_id: int = (await session.execute(insert(Lot).values(values).returning(Lot.id))).scalar_one()
     if message.documents:
-        rows = [(d, b64decode(d.content)) for d in message.documents]
-        documents = [
-            {
-                "lot_id": lot_id,
-                "kind": d.kind,
-                "file_name": d.file_name,
-                "digest": hashlib.sha256(content).hexdigest(),
-                "content": content,
-            }
-            for d, content in rows
-        ]
-        await session.execute(insert(LotDocument), documents)
+        await _keep(session, lot_id, message.documents)
     session.tell("lot", lot=message.lot, state=values["state"])
     return lot_id
+
+
+async def derive_lot(session: Session, number: str, parts: Sequence[tuple[WholeLot, Decimal]], reason: str) -> int:
+    """Make a lot of quantities of locked ones; its id. It expires, and its pot life ends, with the first of them."""
+    if (await session.execute(select(Lot.id).where(Lot.number == number))).first():
+        raise LotExists(lot=number)
+    lots = [lot for lot, _ in parts]
+    first = lots[0]
+    values = {name: getattr(first, name) for name in ("part_id", "revision_id", "supplier", "country", "location")}
+    quantity = sum((quantity for _, quantity in parts), Decimal(0))
+    values |= {
+        "number": number,
+        "state": max((State(lot.state) for lot in lots), key=[State.RELEASED, State.QUARANTINED, State.REJECTED].index),
+        "supplier_lot": ", ".join(dict.fromkeys(lot.supplier_lot for lot in lots))[:200],
+        "date_code": first.date_code if len({lot.date_code for lot in lots}) == 1 else None,
+        "quantity": quantity,
+        "quantity_left": quantity,
+        "received_at": session.at,
+        "expires_on": min((lot.expires_on for lot in lots if lot.expires_on), default=None),
+        "opened_at": min((lot.opened_at for lot in lots if lot.opened_at), default=None),
+    }
+    lot_id: int = (await session.execute(insert(Lot).values(values).returning(Lot.id))).scalar_one()
+    shared = {"lot_id": lot_id, "reason": reason, "at": session.at, "done_by": session.actor.name}
+    rows = [shared | {"from_lot_id": lot.id, "quantity": quantity} for lot, quantity in parts]
+    await session.execute(insert(LotLineage), rows)
+    for lot, quantity in parts:
+        left = update(Lot).where(Lot.id == lot.id).values(quantity_left=Lot.quantity_left - quantity)
+        await session.execute(left)
+    return lot_id
+
+
+async def add_documents(session: Session, message: DocumentReceipt) -> LotAnswer:
+    """Keep documents that came after their lot, each with its hash."""
+    lot = await get_lot(session, message.lot)
+    await _keep(session, lot.id, message.documents)
+    session.tell("lot", lot=message.lot, documents=len(message.documents))
+    return await describe_lot(session, message.lot)
+
+
+async def _keep(session: Session, lot_id: int, documents: Sequence[Document]) -> None:
+    rows = [(d, b64decode(d.content)) for d in documents]
+    kept = [
+        {
+            "lot_id": lot_id,
+            "kind": d.kind,
+            "file_name": d.file_name,
+            "digest": hashlib.sha256(content).hexdigest(),
+            "content": content,
+        }
+        for d, content in rows
+    ]
+    await session.execute(insert(LotDocument), kept)
 
 
 def to_use_up(quantities: Mapping[int, Decimal]) -> dict[str, Any]:

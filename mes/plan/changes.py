@@ -1,7 +1,7 @@
 """Compares what the files want with what is stored, field by field."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from mes.plan.messages import Action, Change, Detail, PlantFiles
 from mes.products.messages import (
@@ -121,6 +121,9 @@ def differences(before: Mapping[str, str | None], after: Mapping[str, str | None
 def product_fields(product: ProductSpec) -> Fields:
     """Say a product field by field, so that two revisions can be compared by a reader."""
     fields: Fields = {}
+    for kind in ("incoming", "matching"):
+        spec = getattr(product, kind)
+        fields |= _flat(kind, spec.model_dump(mode="json", exclude_defaults=True)) if spec else {}
     for item in product.bom:
         fields[f"bom {item.operation} {item.part}"] = _item_text(item)
     for recipe in product.recipes:
@@ -138,6 +141,16 @@ def product_fields(product: ProductSpec) -> Fields:
         for characteristic in step.characteristics:
             fields[f"{step.operation} {characteristic.name}"] = _characteristic_text(characteristic)
     return fields
+
+
+def _flat(name: str, value: Any) -> Fields:
+    """Say what is nested field by field; a list's items by their names."""
+    if isinstance(value, dict):
+        return {k: v for key, inner in value.items() for k, v in _flat(f"{name} {key}", inner).items()}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        named = {item["name"]: {key: v for key, v in item.items() if key != "name"} for item in value}
+        return {name: ", ".join(named)} | _flat(name, named)
+    return {name: ", ".join(value) if isinstance(value, list) else str(value)}
 
 
 def _item_text(item: BomItemSpec) -> str:

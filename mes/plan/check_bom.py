@@ -23,6 +23,11 @@ class Part(Protocol):
         """What it is counted in."""
         ...
 
+    @property
+    def serial_pattern(self) -> str | None:
+        """How serials are issued for it; None: it isn't made here."""
+        ...
+
 
 def check_bom(at: str, product: ProductSpec, parts: Mapping[str, Part], broken: Collection[str]) -> Iterator[Problem]:
     """Find what is wrong in the components of a product. `parts`: all that are known, by number."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mes.plan.check_bom import A_PART, Part, check_bom
+from mes.plan.check_cells import check_cells
 from mes.plan.check_steps import check_route
 from mes.plan.messages import PlantFiles
 from mes.plan.problem import Problem, check_limits, loops, twice
@@ -124,6 +125,7 @@ def _check_receiving(at: str, part: PartSpec) -> Iterator[Problem]:
 
 def _check_product(at: str, product: ProductSpec, parts: Mapping[str, Part], broken: Collection[str]) -> list[Problem]:
     problems = [*check_route(at, product, broken), *check_bom(at, product, parts, broken)]
+    problems += check_cells(at, product, parts, broken)
     if product.part in parts and parts[product.part].trace == "none":
         problems.append(Problem(f"{at}/part", product.part, "a part with trace: serial or lot"))
     elif product.part not in parts and product.part not in broken:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from mes.products.cell_rules import ReadingSpec
 from mes.products.messages import CharacteristicSpec, NumberColumnSpec
 
 Edges = Mapping[str, Sequence[str]]
@@ -25,7 +26,7 @@ def twice(at: str, names: Sequence[str], expected: str) -> Iterator[Problem]:
         seen.add(name)
 
 
-def check_limits(at: str, spec: NumberColumnSpec | CharacteristicSpec) -> Iterator[Problem]:
+def check_limits(at: str, spec: NumberColumnSpec | CharacteristicSpec | ReadingSpec) -> Iterator[Problem]:
     """Find limits that nothing lies between."""
     if spec.min is not None and spec.max is not None and spec.min > spec.max:
         yield Problem(f"{at}/min", f"{spec.min:g}", f"at most max, {spec.max:g}")

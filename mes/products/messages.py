@@ -3,26 +3,22 @@
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from mes.message import Code, Message, Name
-from mes.products.rules import Conditions, ProductPlan, StepPlan, digest
+from mes.message import Code, Name
+from mes.products.cell_rules import IncomingSpec, MatchingSpec
+from mes.products.rules import LISTS, Conditions, ProductPlan, StepPlan, digest
+from mes.products.spec import Limit, Spec
 
 Unit = Annotated[str, StringConstraints(max_length=20, strip_whitespace=True)]
-Limit = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Parameter = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=10_000)]
 SERIAL_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._:/+#-]|\{(year|week|month|day)\}){0,60}\{number:0[1-9]\}$"
 CONDITIONS = tuple(field.name for field in fields(Conditions))
-_SETS = ("rework_of", "repeats", "refits", "alternates")  # lists whose order means nothing
+_SETS = ("rework_of", "repeats", "refits", "alternates", "documents")  # lists whose order means nothing
+DocumentKind = Literal["un383_test_summary", "certificate", "cell_file", "origin_declaration", "other"]
 SerialPattern = Annotated[str, StringConstraints(pattern=SERIAL_PATTERN)]
-
-
-class Spec(Message):
-    """What a plant's file says of one thing. Strict: 010 without quotes is a number to YAML, never an operation."""
-
-    model_config = ConfigDict(strict=True)
 
 
 class ColumnSpec(Spec):
@@ -179,6 +175,13 @@ class StepSpec(Spec):
         bool,
         Field(description="After shift start, tool or lot change or a stop of 4 h the first one is signed by another."),
     ] = False
+    documents: Annotated[
+        list[DocumentKind],
+        Field(max_length=10, description="Documents that the lot, and each lot of cells in the unit, must have."),
+    ] = []
+    from_kit: Annotated[
+        bool, Field(description="Its components in groups are fitted from the unit's kit of matched cells alone.")
+    ] = False
     is_complete: Annotated[
         bool,
         Field(description="Refused while the unit's record has a gap: a position, a part or a lot that isn't known."),
@@ -217,6 +220,10 @@ class ProductSpec(Spec):
     route: Annotated[
         list[StepSpec], Field(min_length=1, max_length=500, description="The steps, in the order of the work.")
     ]
+    incoming: Annotated[IncomingSpec | None, Field(description="Cells: how they are tested and graded.")] = None
+    matching: Annotated[
+        MatchingSpec | None, Field(description="What is made of cells: how they are matched into its groups.")
+    ] = None
 
     def predecessors(self) -> list[list[str]]:
         """For each step the operations that must have passed before, defaults filled in."""
@@ -240,6 +247,7 @@ class ProductSpec(Spec):
                 _sorted_sets(step) | {"after": after}
                 for step, after in zip(said["route"], self.predecessors(), strict=True)
             ],
+            **{name: said[name] for name in ("incoming", "matching") if name in said},
         }
 
     def digest(self) -> str:
@@ -259,7 +267,7 @@ def recipe_digest(recipe: RecipeSpec) -> str:
 def _conditions_of(step: StepPlan) -> dict[str, Any]:
     return {
         **{name: value for name in CONDITIONS if (value := getattr(step.conditions, name)) or value is False},
-        **{name: list(getattr(step.conditions, name)) for name in ("rework_of", "repeats", "refits")},
+        **{name: list(getattr(step.conditions, name)) for name in LISTS},
         "clocks": [ClockSpec(**asdict(clock)) for clock in step.conditions.clocks],
     }
 
@@ -302,4 +310,6 @@ def spec_of(plan: ProductPlan) -> ProductSpec:
             )
             for step in plan.steps.values()
         ],
+        incoming=plan.incoming,
+        matching=plan.matching,
     )

@@ -47,7 +47,10 @@ class ReceivingColumn(Table):
 
 
 class ProductRevision(Table):
-    """A released, frozen definition of a made part [ISA-95: product definition]. A change makes the next revision."""
+    """A released, frozen definition of a made part [ISA-95: product definition]. A change makes the next revision.
+
+    `incoming`: how cells are tested and graded; `matching`: how they are matched into this part's groups.
+    """
 
     __tablename__ = "product_revision"
     __table_args__ = (UniqueConstraint("part_id", "revision"),)
@@ -57,6 +60,8 @@ class ProductRevision(Table):
     revision: Mapped[int]
     digest: Mapped[str]
     released_at: Mapped[datetime]
+    incoming: Mapped[dict[str, Any] | None]
+    matching: Mapped[dict[str, Any] | None]
 
 
 class BomItem(Table):

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Double, bindparam, cast, select, text
 
 from mes.db import ReadSession
 from mes.errors import NotFound
+from mes.products.cell_rules import IncomingSpec, MatchingSpec
 from mes.products.models import BomItem, Characteristic, Part, ProductRevision, ReceivingColumn, Recipe, Step
 from mes.products.rules import (
     BomItemPlan,
@@ -73,6 +74,8 @@ async def get_plan(session: ReadSession, revision_id: int) -> ProductPlan:
             Part.number.label("part"),
             ProductRevision.revision,
             ProductRevision.digest,
+            ProductRevision.incoming,
+            ProductRevision.matching,
         )
         .join(Part, Part.id == ProductRevision.part_id)
         .where(ProductRevision.id == revision_id)
@@ -82,7 +85,15 @@ async def get_plan(session: ReadSession, revision_id: int) -> ProductPlan:
         raise NotFound(kind="product revision", name=revision_id)
     bom = await _read_bom(session, revision_id)
     steps = await _read_steps(session, revision_id, bom)
-    plan = ProductPlan(**head, steps=steps, bom=bom)
+    plan = ProductPlan(
+        **{
+            **head,
+            "incoming": IncomingSpec.model_validate(head["incoming"]) if head["incoming"] else None,
+            "matching": MatchingSpec.model_validate(head["matching"]) if head["matching"] else None,
+        },
+        steps=steps,
+        bom=bom,
+    )
     session.frozen["plan", revision_id] = plan
     return plan
 

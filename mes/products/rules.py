@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mes.products.cell_rules import IncomingSpec, MatchingSpec
+
 
 @dataclass(frozen=True, slots=True)
 class CharacteristicPlan:
@@ -43,6 +45,9 @@ class Clock:
     at_most_min: float | None = None
 
 
+LISTS = ("rework_of", "repeats", "refits", "documents")  # of a step's conditions
+
+
 @dataclass(frozen=True, slots=True)
 class Conditions:
     """What a step asks for beyond its predecessors: the parameters of the rules, as the plant's file gives them.
@@ -56,6 +61,8 @@ class Conditions:
     certificate: str | None = None
     persons: int = 0
     first_article: bool = False
+    documents: tuple[str, ...] = ()
+    from_kit: bool = False
     is_complete: bool = False
     ships: bool = False
     program: str | None = None
@@ -69,7 +76,7 @@ class Conditions:
     def from_stored(cls, stored: Mapping[str, Any]) -> "Conditions":
         """Read what `stored` keeps of a step."""
         clocks = tuple(Clock(**clock) for clock in stored.get("clocks", ()))
-        lists = {name: tuple(stored.get(name, ())) for name in ("rework_of", "repeats", "refits")}
+        lists = {name: tuple(stored.get(name, ())) for name in LISTS}
         return cls(**{**stored, **lists, "clocks": clocks})
 
 
@@ -123,6 +130,8 @@ class ProductPlan:
     digest: str
     steps: dict[str, StepPlan]
     bom: tuple[BomItemPlan, ...]
+    incoming: IncomingSpec | None = None
+    matching: MatchingSpec | None = None
 
 
 def offsets(kinds: Iterable[tuple[str, int]]) -> tuple[list[int], int, int]:

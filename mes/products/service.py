@@ -40,9 +40,10 @@ _COLUMNS = Prepared(
 _REVISIONS = Prepared(
     text(
         """
-        INSERT INTO product_revision (part_id, revision, digest, released_at)
-        SELECT p.id, r.revision, r.digest, :at FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-               AS r (part text, revision bigint, digest text)
+        INSERT INTO product_revision (part_id, revision, digest, released_at, incoming, matching)
+        SELECT p.id, r.revision, r.digest, :at, nullif(r.incoming, 'null'), nullif(r.matching, 'null')
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+             AS r (part text, revision bigint, digest text, incoming jsonb, matching jsonb)
         JOIN part p ON p.number = r.part ORDER BY p.id
         RETURNING id, (SELECT number FROM part WHERE part.id = part_id) AS part
         """
@@ -119,7 +120,12 @@ async def release_revisions(session: Session, products: Mapping[int, Sequence[Pr
     """Release products by revision number, frozen from then on; part number -> revision id. Five statements in all."""
     specs = {spec.part: spec for group in products.values() for spec in group}
     heads = [
-        {"part": spec.part, "revision": revision, "digest": spec.digest()}
+        {
+            "part": spec.part,
+            "revision": revision,
+            "digest": spec.digest(),
+            **spec.model_dump(include={"incoming", "matching"}),
+        }
         for revision, group in products.items()
         for spec in group
     ]

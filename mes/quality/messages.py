@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mes.actor import Role
-from mes.message import Code, Message, Moment, Name, Reason, Serial
+from mes.message import Code, LotNumber, Message, Moment, Name, Reason, Serial
 
 Stop = Literal["move", "consume", "ship"]
 Signer = Literal[Role.QUALITY, Role.SUPERVISOR, Role.ADMIN]
@@ -34,7 +34,7 @@ class ContainRequest(Message):
     `release_roles`: each must sign for the release, each by another person.
     """
 
-    lot: Serial | None = None
+    lot: LotNumber | None = None
     serial: Serial | None = None
     serials: Annotated[list[Serial] | None, Field(min_length=1, max_length=10_000)] = None
     carton: Annotated[Name | None, Field(description="Carton, as the supplier's file names it.")] = None
@@ -131,7 +131,7 @@ class DisposeRequest(Message):
 class DisposeLotRequest(Message):
     """Quality's decision about a lot: release it for use, or reject it (purged, sent back, used no more)."""
 
-    lot: Serial
+    lot: LotNumber
     decision: Literal["release", "reject"]
     reason: Reason
 

@@ -14,7 +14,7 @@ from mes.db import ReadSession, Session
 from mes.errors import NotFound
 from mes.genealogy.queries import above
 from mes.materials.models import Lot
-from mes.materials.queries import lock_lot_whole
+from mes.materials.queries import lock_lots_from
 from mes.orders.models import WorkOrder
 from mes.orders.queries import lock_order
 from mes.plant.models import Station, Tool
@@ -38,7 +38,7 @@ class Subjects:
 async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
     """Lock what is named, coarse to fine; NotFound when nothing of the kind is known."""
     if message.lot is not None:
-        return Subjects(lots=[(await lock_lot_whole(session, message.lot)).id])
+        return Subjects(lots=await lock_lots_from(session, message.lot))
     if message.date_code is not None:
         return await _lock_date_code(session, message.date_code, message.supplier)
     if message.order is not None:
@@ -234,3 +234,36 @@ async def stopping(
     """The reasons of the open holds that keep this from happening to a unit (of an order) or a lot."""
     rows = await session.run(_STOPPED, stop=stop, unit_id=unit_id, lot_id=lot_id, order_id=order_id)
     return [row["reason"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class LooseUnit:
+    """A unit of a lot that was never fitted."""
+
+    id: int
+    serial: str
+    carton: str | None
+
+
+_LOOSE = Prepared(
+    text(
+        """
+        SELECT u.id, u.serial, c.carton FROM unit u LEFT JOIN cell c ON c.unit_id = u.id
+        WHERE u.lot_id = :lot_id AND (u.serial = ANY(:serials) OR c.carton = ANY(:cartons))
+          AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id)
+        ORDER BY u.id FOR UPDATE OF u
+        """
+    ).bindparams(
+        bindparam("lot_id", type_=BigInteger),
+        bindparam("serials", type_=ARRAY(Text)),
+        bindparam("cartons", type_=ARRAY(Text)),
+    )
+)
+
+
+async def loose_of_lot(
+    session: Session, lot_id: int, serials: Sequence[str], cartons: Sequence[str]
+) -> list[LooseUnit]:
+    """Lock the units of a lot with these serials or of these cartons, as far as they were never fitted."""
+    rows = await session.run(_LOOSE, lot_id=lot_id, serials=list(serials), cartons=list(cartons))
+    return [LooseUnit(**row) for row in rows]

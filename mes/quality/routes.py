@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from mes.http import DatabaseOf, reads, run
-from mes.quality import dispositions, queries, service
+from mes.materials.messages import LotAnswer, LotMerge, LotSplit
+from mes.quality import dispositions, lots, queries, service
 from mes.quality.messages import (
     ContainAnswer,
     ContainRequest,
@@ -66,3 +67,15 @@ async def list_holds(
     """List holds, the newest first."""
     async with database.reading() as session:
         return await queries.holds(session, serial=serial, open_only=is_open)
+
+
+@router.post("/lots/split", status_code=201)
+async def split_lot(request: Request, message: LotSplit) -> LotAnswer:
+    """Make a part of a lot a lot of its own; it keeps the lot's holds, and the lot's trace leads to it."""
+    return await run(request, lots.split_lot, message)
+
+
+@router.post("/lots/merge", status_code=201)
+async def merge_lots(request: Request, message: LotMerge) -> LotAnswer:
+    """Put what is left of lots into one; it has the holds of all."""
+    return await run(request, lots.merge_lots, message)

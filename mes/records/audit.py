@@ -38,9 +38,13 @@ LAWS: dict[str, str] = {
     "law 8: an order counts what was finished": """
         SELECT o.id FROM work_order o WHERE o.finished <> (
             SELECT count(*) FROM unit u WHERE u.order_id = o.id AND u.part_id = o.part_id AND u.state = 'finished')""",
-    "law 9: what is left of a lot is what came in less what was used": """
+    "law 9: what is left of a lot is what came in less what was used and what became another lot": """
         SELECT l.id FROM lot l WHERE l.quantity_left <> l.quantity - coalesce((
-            SELECT sum(i.quantity) FROM installation i WHERE i.lot_id = l.id AND i.child_id IS NULL), 0)""",
+            SELECT sum(i.quantity) FROM installation i WHERE i.lot_id = l.id AND i.child_id IS NULL), 0)
+            - coalesce((SELECT sum(y.quantity) FROM lot_lineage y WHERE y.from_lot_id = l.id), 0)""",
+    "law 9: a lot that came from others is what came from them": """
+        SELECT l.id FROM lot l JOIN lot_lineage y ON y.lot_id = l.id
+        GROUP BY l.id HAVING sum(y.quantity) <> l.quantity""",
     "law 10: every permit and cycle is journaled": """
         SELECT 1 FROM (SELECT (SELECT count(*) FROM cycle) AS cycles,
             (SELECT count(*) FROM act WHERE name = 'execution.report_result') AS acts) AS n WHERE cycles <> acts""",

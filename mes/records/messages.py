@@ -1,11 +1,15 @@
 """Records as told."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from mes.cells.messages import SampleAnswer
 from mes.execution.messages import WaiverAnswer
 from mes.genealogy.messages import Place
-from mes.message import Message, Moment
+from mes.message import Day, Message, Moment
 from mes.quality.messages import DispositionRecord, HoldAnswer
+from mes.shipping.messages import CrateStay
 
 
 class CycleRecord(Message):
@@ -58,6 +62,7 @@ class History(Message):
     holds: list[HoldAnswer]
     dispositions: list[DispositionRecord]
     waivers: list[WaiverAnswer]
+    crates: list[CrateStay]
 
 
 class StationNow(Message):
@@ -96,3 +101,34 @@ class Ready(Message):
     database: str
     schema_revision: str | None
     outbox_age_s: float
+
+
+class GradingRecord(Message):
+    """A lot's last grading. `readings`: what a histogram can be drawn of."""
+
+    part: str
+    graded_at: Moment
+    graded_by: str
+    flags: list[str]
+    cells: int
+    grades: dict[str, int]
+    reasons: dict[str, int]
+    sample: SampleAnswer | None
+    readings: list[str]
+
+
+class ScanAnswer(Message):
+    """A code as it was read, and what of it is known here."""
+
+    kind: str
+    serial: str | None
+    lot: str | None
+    part: Annotated[str | None, Field(description="The code's own part; else the unit's, the lot's or the pattern's.")]
+    supplier: str | None
+    supplier_part: str | None
+    quantity: str | None
+    sscc: str | None
+    made_on: Day | None
+    expires_on: Day | None
+    elements: dict[str, str]
+    is_known: Annotated[bool, Field(description="Whether it names a unit or lot that was received or made.")]

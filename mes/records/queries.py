@@ -17,6 +17,7 @@ from mes.products.queries import get_plan
 from mes.products.rules import StepPlan
 from mes.quality.queries import dispositions, holds
 from mes.records.messages import CycleRecord, History, RefusalRecord
+from mes.shipping.queries import crate_stays
 from mes.statement import Prepared
 from mes.units.queries import get_unit
 
@@ -93,6 +94,7 @@ async def history(session: ReadSession, serial: str) -> History:
         holds=await holds(session, serial=serial, open_only=False),
         dispositions=await dispositions(session, unit.id),
         waivers=await list_waivers(session, unit_id=unit.id),
+        crates=await crate_stays(session, unit.id),
     )
 
 

@@ -1,8 +1,11 @@
 """Creates and moves units; called by the acts above."""
 
+import asyncio
+import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import polars as pl
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -11,6 +14,7 @@ from mes.statement import Clause, Prepared
 from mes.units.queries import UnitRow
 from mes.units.rules import State
 
+COPY_ROWS = 50_000
 _ISSUE = Prepared(
     text(
         """
@@ -45,22 +49,12 @@ MOVE = Clause(
     """,
     {"unit_state": Text(), "moved_unit": BigInteger()},
 )
-_RECEIVE = Prepared(
-    text(
-        """
-        INSERT INTO unit (serial, part_id, lot_id, state, created_at)
-        SELECT s.serial, :part_id, :lot_id, 'received', :at
-        FROM unnest(:serials) WITH ORDINALITY AS s (serial, n) ORDER BY s.n
-        RETURNING id
-        """
-    ).bindparams(
-        bindparam("serials", type_=ARRAY(Text)),
-        bindparam("part_id", type_=BigInteger),
-        bindparam("lot_id", type_=BigInteger),
+# A COPY gives ids in the order of its rows.
+_RECEIVED = Prepared(
+    text("SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids FROM unit WHERE lot_id = :lot_id").bindparams(
+        bindparam("lot_id", type_=BigInteger)
     )
 )
-
-
 _MOVE = Prepared(
     text(
         """
@@ -82,6 +76,11 @@ _ADOPT = Prepared(
         bindparam("lot_id", type_=BigInteger),
     )
 )
+_CHANGE_LOT = Prepared(
+    text("UPDATE unit SET lot_id = :lot_id WHERE id = ANY(:ids)").bindparams(
+        bindparam("ids", type_=ARRAY(BigInteger)), bindparam("lot_id", type_=BigInteger)
+    )
+)
 _PLACE = Prepared(
     text("UPDATE unit SET location = :location WHERE id = :id").bindparams(
         bindparam("location", type_=Text), bindparam("id", type_=BigInteger)
@@ -100,6 +99,11 @@ async def place(session: Session, unit_id: int, location: str) -> None:
     await session.run(_PLACE, id=unit_id, location=location)
 
 
+async def change_lot(session: Session, ids: Sequence[int], lot_id: int) -> None:
+    """Give locked units, never fitted, the lot that was split off for them."""
+    await session.run(_CHANGE_LOT, ids=ids, lot_id=lot_id)
+
+
 async def adopt(session: Session, serials: Sequence[str], *, part_id: int, lot_id: int) -> dict[str, int]:
     """Give units that a report was the first to name their lot, now that it is received; their ids by serial."""
     rows = await session.run(_ADOPT, serials=serials, part_id=part_id, lot_id=lot_id)
@@ -111,10 +115,26 @@ async def issue(session: Session, serials: Sequence[str], *, part_id: int, order
     await session.run(_ISSUE, serials=serials, part_id=part_id, order_id=order_id, revision_id=revision_id)
 
 
-async def receive(session: Session, serials: Sequence[str], *, part_id: int, lot_id: int) -> list[int]:
-    """Create the units of a lot, one statement however many; their ids, in order."""
-    rows = await session.run(_RECEIVE, serials=serials, part_id=part_id, lot_id=lot_id)
-    return [row["id"] for row in rows]
+async def receive(session: Session, serials: pl.Series, *, part_id: int, lot_id: int) -> pl.Series:
+    """Create the units of a lot that has none yet; their ids, in order.
+
+    Raises UniqueViolationError where a serial is known; then none is created, and the act may go on.
+    """
+    rows = pl.DataFrame({"serial": serials}).with_columns(
+        part_id=part_id, lot_id=lot_id, state=pl.lit(State.RECEIVED.value), created_at=session.at
+    )
+    async with session.driver.transaction():
+        await copy(session, "unit", rows)
+    ids = (await session.run(_RECEIVED, lot_id=lot_id))[0]["ids"]
+    return pl.Series("unit_id", ids, dtype=pl.Int64)
+
+
+async def copy(session: Session, table: str, rows: pl.DataFrame) -> None:
+    """Add rows by COPY, in slices: each is done within the time that a statement may take."""
+    for part in rows.iter_slices(COPY_ROWS):
+        lines = io.BytesIO()
+        await asyncio.to_thread(part.write_csv, lines, include_header=False)
+        await session.driver.copy_to_table(table, source=lines.getbuffer(), columns=rows.columns, format="csv")
 
 
 async def record_first_heard(session: Session, parts: Iterable[tuple[str, int]]) -> dict[str, UnitRow]:

@@ -5,9 +5,10 @@ from fastapi import APIRouter, Request, Response
 from mes.errors import NotFound
 from mes.genealogy.trace import where_used
 from mes.http import DatabaseOf, reads
-from mes.materials.queries import describe_lot
+from mes.materials.queries import describe_lot, lineage
 from mes.products.queries import get_part
 from mes.quality.queries import holds
+from mes.records.histogram import last_grading
 from mes.web.rendering import PageRoute, page
 from mes.web.search import is_readable, unknown
 
@@ -26,9 +27,20 @@ async def show_lot(request: Request, database: DatabaseOf, number: str) -> Respo
             part = await get_part(session, lot.part)
             used = await where_used(session, number)
             open_holds = await holds(session, lot=number)
+            grading = await last_grading(session, number)
+            came = await lineage(session, number)
     except NotFound:
         return unknown(request, number, "lot")
     between = [unit for unit in used.units if unit not in used.packs]
     return page(
-        request, "lot.html", lot=lot, part=part, used=used, holds=open_holds, between=between, shown=SHOWN_PACKS
+        request,
+        "lot.html",
+        lot=lot,
+        part=part,
+        used=used,
+        holds=open_holds,
+        grading=grading,
+        lineage=came,
+        between=between,
+        shown=SHOWN_PACKS,
     )

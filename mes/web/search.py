@@ -6,6 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
+from mes.codes.scan import Scan, read
+from mes.codes.unreadable import Unreadable
 from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.http import DatabaseOf, reads
@@ -22,25 +24,31 @@ SHOWN = 120
 @router.get("/find", dependencies=[reads])
 async def find(request: Request, database: DatabaseOf, code: Annotated[str, Query(max_length=4000)] = "") -> Response:
     """Go to what a code names: a unit first, else a lot."""
-    code = code.strip()
+    code = code.strip(" \t\r\n")
     if not code:
         return RedirectResponse("/", status_code=303)
-    if not is_readable(code):
+    try:
+        scan = read(code)
+    except Unreadable:
         return unknown(request, code, "unit or lot")
     async with database.reading() as session:
-        path = await _find_path(session, code)
+        path = await _find_path(session, scan)
     return RedirectResponse(path, status_code=303) if path else unknown(request, code, "unit or lot")
 
 
-async def _find_path(session: ReadSession, code: str) -> str | None:
-    try:
-        return trace_path((await get_unit(session, code)).serial)
-    except NotFound:
-        pass
-    try:
-        return lot_path((await get_lot(session, code)).number)
-    except NotFound:
-        return None
+async def _find_path(session: ReadSession, scan: Scan) -> str | None:
+    """Where a code leads: to the unit of its serial, else to the lot that it names."""
+    if scan.serial is not None:
+        try:
+            return trace_path((await get_unit(session, scan.serial)).serial)
+        except NotFound:
+            pass
+    if scan.lot is not None:
+        try:
+            return lot_path((await get_lot(session, scan.lot)).number)
+        except NotFound:
+            pass
+    return None
 
 
 def is_readable(code: str) -> bool:

@@ -41,6 +41,10 @@ AT = clock.now()
 CELL_HEADINGS = "Cell ID,Carton,OCV (V),ACIR (mOhm),Capacity (Ah),Measured at"
 MODULE_STEPS = ("020", "030", "040", "050", "060", "070", "080", "090")
 PACK_STEPS = ("100", "110", "120", "130", "140", "150", "160", "170", "180")
+PAPERS = [
+    {"kind": kind, "file_name": f"{kind}.pdf", "content": "JVBERi0="}
+    for kind in ("un383_test_summary", "certificate", "origin_declaration")
+]
 _cycles = itertools.count(1)
 
 
@@ -71,6 +75,8 @@ def cell_file(prefix: str, count: int, carton_of: int = 160) -> bytes:
 async def receive_file(database: Database, lot: str, part: str, content: bytes, **more: Any) -> None:
     """Receive a lot of a serialised part."""
     receipt = {"lot": lot, "part": part, "supplier": "Acme", "supplier_lot": f"S-{lot}", "country": "CN"} | more
+    if part == "CELL-LFP-15":
+        receipt.setdefault("documents", PAPERS)
     receipt.setdefault("quantity", Decimal(max(content.count(b"\n") - 1, 1)))
     message = await read_receipt(database, receipt, content, f"{lot}.csv")
     await database.transact(receive_units, message, ACTOR)

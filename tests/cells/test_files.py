@@ -5,7 +5,10 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mes.cells import files
 from mes.cells.files import read_rows
 from mes.cells.messages import ColumnMap
 from mes.errors import Malformed
@@ -66,9 +69,64 @@ def test_a_good_file_is_read_in_order_whatever_its_separator(separator: str) -> 
     content = "\ufeff" + (HEAD + GOOD + "\nC2,,3.26,2026-10-02 09:00\n").replace(",", separator)
     seen: list[int] = []
     rows = read_rows(content.encode(), "cells.csv", COLUMNS, seen.append)
-    assert (rows.serials, rows.lines, rows.has_data, seen) == (["C1", "C2"], [2, 4], True, [2])
-    assert rows.cells[0] == ("K1", 3.27, None, None, datetime(2026, 10, 1, 8, tzinfo=UTC), None)
-    assert rows.cells[1] == (None, 3.26, None, None, datetime(2026, 10, 2, 9, tzinfo=UTC), None)
+    assert (rows.columns, seen) == (["line", "serial", "carton", "ocv_v", "measured_at"], [2])
+    assert rows.rows() == [
+        (2, "C1", "K1", 3.27, datetime(2026, 10, 1, 8, tzinfo=UTC)),
+        (4, "C2", None, 3.26, datetime(2026, 10, 2, 9, tzinfo=UTC)),
+    ]
+
+
+FIELDS = st.sampled_from(["C1", "C2", "C 3", "", " ", "x" * 81, "3.27", "3270", "3.2 V", "nan", "2026-10-01", "é"])
+
+
+@given(
+    rows=st.lists(st.lists(FIELDS, max_size=5), max_size=12),
+    separator=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_a_file_is_read_the_same_with_its_fields_in_quotes_and_in_whatever_chunks(
+    rows: list[list[str]], separator: str, end: str
+) -> None:
+    head = HEAD.strip().split(",")
+    plain = end.join(separator.join(row) for row in [head, *rows])
+    quoted = end.join(separator.join(f'"{field}"' for field in row) for row in [head, *rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "CHUNK_BYTES", 20)
+        patch.setattr(files, "BATCH_ROWS", 3)
+        assert _outcome(plain) == _outcome(quoted)
+
+
+def _outcome(content: str) -> object:
+    try:
+        return read_rows(content.encode(), "cells.csv", COLUMNS).rows()
+    except Malformed as error:
+        return error.errors
+
+
+def test_a_field_of_several_lines_shifts_the_lines_below_it() -> None:
+    content = HEAD + 'C1,"K\n\n1",3.27,2026-10-01\n\nC2,K1,x,2026-10-01\nC1,K1,3.27,2026-10-01\n'
+    with pytest.raises(Malformed) as caught:
+        read_rows(content.encode(), "cells.csv", COLUMNS)
+    assert [(error["at"], error["read"]) for error in caught.value.errors] == [("line 6", "x"), ("line 7", "C1")]
+    assert "line 4 has it" in caught.value.errors[1]["expected"]
+
+
+def test_errors_stand_in_the_order_of_the_file_and_the_first_are_shown() -> None:
+    rows = "".join(f"C{n % 1000},K1,3.27,{'x' if n % 2 else '2026-10-01'}\n" for n in range(5000))
+    with pytest.raises(Malformed) as caught:
+        read_rows((HEAD + rows).encode(), "cells.csv", COLUMNS)
+    lines = [error["at"] for error in caught.value.errors[:-1]]
+    assert lines == [f"line {n + 2}" for n in range(1, 400, 2)]
+    assert caught.value.errors[-1]["read"] == f"{2500 + 4000 - 200} more errors"
+
+
+def test_a_file_has_at_most_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_ROWS", 3)
+    rows = "".join(f"C{n},K1,3.27,2026-10-01\n" for n in range(5))
+    assert read_rows((HEAD + "\n".join(rows.splitlines()[:3])).encode(), "cells.csv", COLUMNS).height == 3
+    with pytest.raises(Malformed) as caught:
+        read_rows((HEAD + "\n" + rows).encode(), "cells.csv", COLUMNS)
+    assert caught.value.errors == [{"at": "line 6", "read": "more rows", "expected": "at most 3 rows in a file"}]
 
 
 def test_an_excel_workbook_is_read() -> None:
@@ -82,7 +140,7 @@ def test_an_excel_workbook_is_read() -> None:
     for n, (serial, carton, ocv) in enumerate(TWO, start=2):
         rows += row(n, [*words(serial, carton), f"<c><v>{ocv}</v></c>", *words("2026-10-01")])
     found = read_rows(_workbook(f"<sheetData>{rows}</sheetData>"), "cells.xlsx", COLUMNS)
-    assert [(s, c[0], c[1]) for s, c in zip(found.serials, found.cells, strict=True)] == TWO
+    assert found.select("serial", "carton", "ocv_v").rows() == TWO
 
 
 def test_a_torn_workbook_is_refused() -> None:

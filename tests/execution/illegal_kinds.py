@@ -217,6 +217,7 @@ PERMITS: dict[str, Kind] = {
     "too early": asked(R.TOO_EARLY, "S-610", "did 600"),
     "too late": asked(R.TOO_LATE, "S-620", "did 600"),
     "record not complete": asked(R.INCOMPLETE, "S-800", "still"),
+    "document missing": asked_for(R.DOCUMENT_MISSING, lambda _: ("S-T10", "TONER")),
 }
 
 
@@ -226,6 +227,14 @@ def _named(first: Callable[[World], str], part: str = "CELL") -> Fields:
 
 def _sub(pool: str, take: Callable[[str], Callable[[World], str]] = picked) -> Fields:
     return lambda world: {"components": [at(take(pool)(world), 1, "SUB")]}
+
+
+def _bean(pool: str) -> Fields:
+    return lambda world: {"components": [at(world.pick(pool), world.chance.randrange(1, 5), "BEAN")]}
+
+
+def _seen(pool: Callable[[World], str], **read: Any) -> Fields:
+    return lambda world: {"components": [at(pool(world)) | read]}
 
 
 def itself(world: World) -> Attempt:
@@ -243,6 +252,13 @@ NAMING: dict[str, Kind] = {
     "names scrap": asked(R.COMPONENT_SCRAPPED, "S-010", "still", _named(picked("scrap"))),
     "names an untested cell": asked(R.COMPONENT_UNTESTED, "S-010", "still", _named(picked("untested"))),
     "names an unknown cell": asked(R.COMPONENT_UNKNOWN, "S-010", "still", _named(lambda w: w.name("X"))),
+    "names cells for a unit without a kit": asked(R.KIT_MISSING, "S-Q10", "no kit", _bean("loose bean")),
+    "names a cell of another kit": asked(R.NOT_FROM_KIT, "S-Q10", "kitted", _bean("reserved bean")),
+    "names a cell that is in no kit": asked(R.NOT_FROM_KIT, "S-Q10", "kitted", _bean("loose bean")),
+    "names a cell the wrong way up": asked(
+        R.POLARITY_REVERSED, "S-010", "still", _seen(picked("named"), polarity_ok=False)
+    ),
+    "names a cell in another slot": asked(R.SLOT_WRONG, "S-010", "still", _seen(picked("named"), read_position=2)),
     "names a wrong part": asked(R.COMPONENT_WRONG, "S-010", "still", _named(picked("wood"), "WOOD")),
     "calls a wrong part a cell": asked(R.COMPONENT_WRONG, "S-010", "still", _named(picked("wood"))),
     "names itself": itself,
@@ -290,6 +306,8 @@ FITTING: dict[str, Kind] = {
     "fits at a taken position": fitted(
         R.POSITION_TAKEN, lambda w: {"components": [at(w.take("good")), at(w.take("good"))]}, alone=False
     ),
+    "fits a cell the wrong way up": fitted(R.POLARITY_REVERSED, _seen(taken("good"), polarity_ok=False), alone=False),
+    "fits a cell in another slot": fitted(R.SLOT_WRONG, _seen(taken("good"), read_position=2), alone=False),
     "fits nothing": fitted(R.COMPONENT_MISSING, nothing),
     "takes out what was never in": fitted(
         R.REMOVAL_UNKNOWN, lambda w: cells(taken("good"))(w) | {"removals": [w.pick("elsewhere")]}

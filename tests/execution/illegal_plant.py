@@ -9,12 +9,17 @@ from typing import Any
 
 from mes import clock
 from mes.actor import Actor, Role
+from mes.cells.grading import grade_lot, record_tests
+from mes.cells.messages import CellReading, GradeRequest, TestReport
 from mes.db import Database
 from mes.execution.checks import record_check
 from mes.execution.messages import CheckReport, Component, ConsumedLot, PermitRequest, Removal, ResultReport
 from mes.execution.moves import open_lot
 from mes.execution.permits import request_permit
 from mes.execution.reports import report_result
+from mes.kits.messages import MatchRequest
+from mes.kits.queries import read_kit
+from mes.kits.service import match_cells
 from mes.materials.messages import LotOpening, LotReceipt
 from mes.materials.service import receive_lot
 from mes.orders.messages import OrderEvent
@@ -74,7 +79,7 @@ def _part(number: str, trace: str = "serial", **more: Any) -> dict[str, Any]:
 
 
 _STATIONS = [
-    *(_station(f"S-{operation}", operation) for operation in (*_ROUTE, "S10", "R10", "K10")),
+    *(_station(f"S-{operation}", operation) for operation in (*_ROUTE, "S10", "R10", "K10", "T10", "B10", "Q10")),
     _station(
         "S-CAL",
         "200",
@@ -90,7 +95,9 @@ _STATIONS = [
 PLANT: dict[str, Any] = {
     "sites": [{"code": "S", "name": "S", "lines": [{"code": "L", "name": "L", "stations": _STATIONS}]}],
     "parts": [
-        *(_part(number) for number in ("CELL", "CELL-B", "WOOD")),
+        *(_part(number) for number in ("CELL", "CELL-B", "WOOD", "BEAN")),
+        _part("TONER", "lot"),
+        _part("KITTED", serial_pattern="KIT{number:06}"),
         _part("GLUE", "lot", fefo=True, pot_life_min=30.0),
         _part("RESIN", "lot"),
         _part("PAINT", "lot"),
@@ -112,6 +119,14 @@ PLANT: dict[str, Any] = {
         },
         {"part": "SUB", "route": [_step("S10")]},
         {"part": "RESIN", "route": [_step("R10")]},
+        {"part": "TONER", "route": [_step("T10", documents=["certificate"])]},
+        {"part": "BEAN", "route": [_step("B10")], "incoming": {}},
+        {
+            "part": "KITTED",
+            "bom": [{"part": "BEAN", "operation": "Q10", "quantity": 4, "groups": 2}],
+            "matching": {"part": "BEAN"},
+            "route": [_step("Q10", from_kit=True)],
+        },
         {
             "part": "RACK",
             "bom": [{"part": "CELL", "operation": "K10", "quantity": FITTED}],
@@ -144,6 +159,7 @@ async def build_state(database: Database) -> State:
         await _units(database, state, began)
         await _parts(database, state)
         await _holds(database, state, began)
+        await _kits(database, state)
     for name in ("held", "of held order", "scrapped", "paused", "did 710", "did 600", "failed 400", "failed 500"):
         pool = state.pools[name]
         state.pools[name], state.pools[f"reported {name}"] = pool[: len(pool) // 2], pool[len(pool) // 2 :]
@@ -201,6 +217,7 @@ async def _materials(database: Database, state: State, began: datetime) -> None:
         "RESIN-NEW": ("RESIN", 1000, None),
         "RESIN-EMPTY": ("RESIN", 1, None),
         "PAINT": ("PAINT", 1000, None),
+        "TONER": ("TONER", 1000, None),
     }
     for number, (part, quantity, expires_on) in lots.items():
         receipt = LotReceipt(
@@ -337,3 +354,22 @@ async def _holds(database: Database, state: State, began: datetime) -> None:
     state.numbers["signed hold"] = next(one.hold for one in found if one.reason == "signed once")
     window = {"station": "S-700", "since": began - timedelta(days=1), "until": began + timedelta(seconds=1)}
     await hold("station in doubt", window=window)
+
+
+async def _kits(database: Database, state: State) -> None:
+    """Beans, graded; kits for some of what is made of them, and beans in none."""
+    beans = await _receive(database, "bean", "BEAN", 100)
+    await work(database, "S-B10", "LOT-bean")
+    readings = [CellReading(serial=one, tested_at=clock.now(), capacity_ah=15.0, acir_mohm=2.2) for one in beans]
+    await database.transact(record_tests, TestReport(source="bench", readings=readings), build.ACTOR)
+    await database.transact(grade_lot, GradeRequest(lot="LOT-bean"), build.ACTOR)
+    made = (await build.order(database, 20, "KITTED", "WO-KIT"))["KITTED"]
+    answer = await database.transact(match_cells, MatchRequest(order="WO-KIT", kits=10), build.ACTOR)
+    reserved: list[str] = []
+    async with database.reading() as session:
+        for kit in answer.kits[5:]:
+            reserved += [cell.serial for cell in (await read_kit(session, kit.kit)).cells]
+        mine = {cell.serial for kit in answer.kits[:5] for cell in (await read_kit(session, kit.kit)).cells}
+    state.pools["kitted"], state.pools["no kit"] = made[:5], made[10:]
+    state.pools["reserved bean"] = reserved
+    state.pools["loose bean"] = [bean for bean in beans if bean not in mine and bean not in reserved]

@@ -1,4 +1,4 @@
-"""Whatever begins or records work, fits, uses up, moves or finishes asks the hold rule first: found, not listed.
+"""Whatever begins or records work, fits, uses up, moves, finishes or ships asks the hold rule first: found, not listed.
 
 The sources are read as a graph. A *use* is a write to the tables that such a thing leaves its mark in (`USES`); a unit
 brought to another state is one too, unless every way there goes by the table of states and none of its events
@@ -34,6 +34,8 @@ USES: Mapping[str, set[str]] = {
     "installation": set(),
     "lot": {"quantity_left", "location"},
     "unit": {"location"},
+    "crate_unit": set(),
+    "crate": {"shipped_at", "shipped_to"},
 }
 CLOSED_BY_TAKING_OUT = {"removed_at", "removed_cycle_id"}
 FINISHING = {
@@ -169,11 +171,16 @@ def test_what_uses_was_found() -> None:
         "mes.execution.reports.report_result",
         "mes.execution.permits.request_permit",
         "mes.execution.moves.move_stock",
+        "mes.shipping.service.pack_unit",
+        "mes.shipping.service.ship_crate",
         "mes.execution.routes.report_result",
         "mes.execution.routes.request_permit",
         "mes.execution.routes.move_stock",
+        "mes.shipping.routes.pack_unit",
+        "mes.shipping.routes.ship_crate",
     }
-    assert not using & {"mes.materials.service.receive_lot", "mes.quality.dispositions.dispose"}
+    harmless = {f"mes.shipping.service.{act}" for act in ("open_crate", "unpack_unit", "close_crate")}
+    assert not using & {"mes.materials.service.receive_lot", "mes.quality.dispositions.dispose", *harmless}
 
 
 def test_no_use_no_act_and_no_route_is_out_of_sight() -> None:
@@ -217,6 +224,7 @@ from mes.genealogy import service as genealogy
 from mes.genealogy.models import Installation
 from mes.materials.models import Lot
 from mes.quality.queries import stopping
+from mes.shipping.models import Crate, CrateUnit
 from mes.statement import Prepared, compose
 from mes.units import service as units
 from mes.units.models import Unit
@@ -243,6 +251,8 @@ FITS = {
     "an_edge_altered": "await session.driver.execute('UPDATE installation SET removed_at = NULL, parent_id = 3')",
     "a_permit": "await session.run(Prepared(text('INSERT INTO permit (granted) VALUES (true)')))",
     "a_finish": "await units.move(session, [(1, NEXT[State.IN_PROCESS, Event.FINISH])])",
+    "a_packing": "await session.execute(insert(CrateUnit).values(crate_id=1, unit_id=1))",
+    "a_departure": "await session.execute(update(Crate).values(state='shipped', shipped_at=session.at))",
     "a_state": "await units.move(session, [(1, State.FINISHED)])",
 }
 HARMLESS = {
@@ -250,6 +260,8 @@ HARMLESS = {
     "removal": "await genealogy.remove(session, 1, [2])",
     "receipt": "await session.execute(insert(Lot).values(quantity_left=5, location='dock'))",
     "opening": "await session.execute(update(Lot).values(opened_at=session.at))",
+    "an_empty_crate": "await session.execute(insert(Crate).values(sscc='0', state='open'))",
+    "taking_out": "await session.execute(update(CrateUnit).values(taken_out_at=session.at))",
 }
 
 
@@ -289,6 +301,7 @@ def test_a_hold_rule_that_is_no_longer_asked_is_found() -> None:
         "mes.execution.moves": ("await stopping(session, ", "await nothing(session, "),
         "mes.execution.permits": ("rules.judge(facts", "rules.nothing(facts"),
         "mes.execution.reports": ("judge_report(facts", "nothing(facts"),
+        "mes.shipping.service": ("await stopping(session, ", "await nothing(session, "),
     }
     changed = {}
     for module, (asking, nothing) in cuts.items():
@@ -299,4 +312,6 @@ def test_a_hold_rule_that_is_no_longer_asked_is_found() -> None:
         "mes.execution.moves.move_stock",
         "mes.execution.permits.request_permit",
         "mes.execution.reports.report_result",
+        "mes.shipping.service.pack_unit",
+        "mes.shipping.service.ship_crate",
     }

@@ -45,7 +45,12 @@ def edited(folder: Path, old: str, new: str) -> Path:
 
 
 async def test_the_file_says_every_condition() -> None:
-    (product,) = (await asyncio.to_thread(read_files, [EVERYTHING])).files.products
+    product, cell = (await asyncio.to_thread(read_files, [EVERYTHING])).files.products
+    assert product.matching is not None
+    assert cell.incoming is not None
+    for spec in (product.matching, cell.incoming, cell.incoming.k_value, cell.incoming.sampling):
+        assert spec is not None
+        assert spec.model_fields_set == set(type(spec).model_fields), "the file leaves something unsaid"
     silent = set(CONDITIONS) - {name for step in product.route for name in step.conditions()}
     assert silent == set()
 
@@ -54,13 +59,18 @@ async def test_everything_comes_back_and_a_second_time_nothing_changes(database:
     assert {c.action for c in (await apply_files(database, [EVERYTHING], admin)).changes} == {"add"}
     assert (await plan_files(database, [EVERYTHING])).changed == []
     assert (await apply_files(database, [EVERYTHING], admin)).changed == []
-    (product,) = (await asyncio.to_thread(read_files, [EVERYTHING])).files.products
+    product, cell = (await asyncio.to_thread(read_files, [EVERYTHING])).files.products
     plan = await read_pack(database)
     assert plan.revision == 1
     assert spec_of(plan).content() == product.content()
     assert spec_of(plan).digest() == product.digest() == plan.digest
     assert list(plan.bom[0].alternates) == ["CELL-C", "CELL-B"]
     assert [item.part for item in plan.steps["035"].components] == ["CELL"]
+    assert plan.matching == product.matching
+    async with database.reading() as session:
+        revision = await newest_revision(session, (await get_part(session, "CELL-B")).id)
+        assert revision is not None
+        assert spec_of(await get_plan(session, revision)).digest() == cell.digest()
     again = await database.transact(apply_plan, PlantFiles(products=[spec_of(plan)]), admin)
     assert again.changed == []
 
@@ -93,6 +103,16 @@ REVISED = [
     ("certificate: cells", "certificate: line", "010 condition certificate", "cells", "line"),
     ("persons: 1", "persons: 2", "010 condition persons", "1", "2"),
     (", attempts: 5", "", "010 condition attempts", "5", None),
+    (", from_kit: true", "", "010 condition from_kit", "true", None),
+    (
+        "summary, certificate]",
+        "summary]",
+        "040 condition documents",
+        "un383_test_summary, certificate",
+        "un383_test_summary",
+    ),
+    ("one_grade: true, ", "", "matching one_grade", "True", None),
+    ("grades: [C15.1]", "grades: [C15.2]", "matching grades", "C15.1", "C15.2"),
     ("        reads_back: true\n", "", "020 condition reads_back", "true", None),
     ('program: "2026.11"', 'program: "2026.12"', "020 condition program", "2026.11", "2026.12"),
     ("first_article: true", "first_article: false", "020 condition first_article", "true", None),
@@ -125,6 +145,42 @@ async def test_each_condition_of_a_product_is_compared(database: Database, admin
     await apply_files(database, [EVERYTHING], admin)
     for old, new, field, before, after in REVISED:
         assert await changes(database, edited(tmp_path, old, new)) == [("product", "PACK", field, before, after)]
+
+
+async def test_each_rule_of_a_cell_is_compared(database: Database, admin: Actor, tmp_path: Path) -> None:
+    await apply_files(database, [EVERYTHING], admin)
+    for old, new, *wanted in (
+        ("max: 3.3,", "max: 3.31,", "incoming readings ocv_v max", "3.3", "3.31"),
+        ("from_median_pct: 8", "from_median_pct: 9", "incoming readings acir_mohm from_median_pct", "8.0", "9.0"),
+        ("min_h: 20", "min_h: 21", "incoming k_value min_h", "20.0", "21.0"),
+    ):
+        assert await changes(database, edited(tmp_path, old, new)) == [("product", "CELL-B", *wanted)]
+
+
+WRONG_CELLS = [
+    ("part: CELL, grades", "part: GLUE, grades", "GLUE", "a component in groups of two or more: `groups` of the bill"),
+    ("part: CELL, grades", "part: PACK, grades", "PACK", "a component of PACK: CELL, GLUE"),
+    (
+        "certificate: cells, persons: 1, attempts: 5, from_kit: true}\n",
+        'certificate: cells}\n      - {operation: "015", name: Look, from_kit: true}\n',
+        "true",
+        "true only where this operation fits the part that `matching` names",
+    ),
+    ("is_sampled: true", "gauge_error: 1", "1", "none: a certificate says ocv_v, acir_mohm, capacity_ah alone"),
+    ("is_sampled: true", "is_sampled: false", "a mapping", "a reading with is_sampled: true, or no sampling"),
+    ('      sampling: {aql: "1.0", level: III}\n', "", "true", "a `sampling` plan beside the readings"),
+    ("min_h: 20", "min_h: 80", "80", "at most max_h, 70"),
+    ("min: 3.23", "min: 3.4", "3.4", "at most max, 3.3"),
+    ("name: mass_g", "name: ocv_v", "ocv_v", "each reading once"),
+]
+
+
+async def test_rules_of_cells_that_make_no_sense_are_refused(database: Database, tmp_path: Path) -> None:
+    for old, new, read, expected in WRONG_CELLS:
+        with pytest.raises(Malformed) as caught:
+            await plan_files(database, [edited(tmp_path, old, new)])
+        found = [(e["read"], e["expected"]) for e in caught.value.errors]
+        assert any(r == read and e.startswith(expected) for r, e in found), (old, found)
 
 
 async def test_a_product_that_says_nothing_new_shows_nothing_new() -> None:

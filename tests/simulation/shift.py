@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
+import polars as pl
 
 from mes import clock, db
 from mes.actor import Actor, Role
-from mes.cells.messages import SupplierRows, UnitReceipt
+from mes.cells.messages import UnitReceipt
 from mes.cells.service import receive_units
 from mes.db import Database
 from mes.errors import MesError, Unavailable
@@ -173,12 +174,8 @@ class Shift:
         fields = {name: self._resolve(value) for name, value in action["m"].items()}
         if action["do"] == "receive_units":
             rows = fields.pop("rows")
-            read = SupplierRows(
-                lines=list(range(2, len(rows) + 2)),
-                serials=[row[0] for row in rows],
-                cells=[(row[1], None, None, None, None, row[2]) for row in rows],
-                has_data=True,
-            )
+            named = ("serial", "carton", "date_code")
+            read = pl.DataFrame(rows, schema=dict.fromkeys(named, pl.String), orient="row").with_row_index("line", 2)
             fields |= {"file_name": "sim.csv", "file_digest": "0" * 64, "rows": read}
         return ACTS[action["do"]][1].model_validate(fields)
 

@@ -81,6 +81,7 @@ class Facts:
     parts: Mapping[Reason, Sequence[str]] = field(default_factory=dict)  # what is wrong with what is to be fitted
     is_begun: bool = False
     gaps: Sequence[str] = ()  # of the record; gathered for a step that asks for a complete one alone
+    undocumented: Sequence[str] = ()  # lots without a document that the step asks for
 
     @cached_property
     def text(self) -> Mapping[str, str]:

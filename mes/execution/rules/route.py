@@ -157,6 +157,14 @@ def complete(facts: Facts) -> str | None:
     return shown + (f"; and {len(facts.gaps) - 10} more" if len(facts.gaps) > 10 else "")
 
 
+def documented(facts: Facts) -> str | None:
+    """The lot, and each lot of cells in the unit, has the documents that the step asks for."""
+    step = facts.progress.step
+    if step is None or not step.conditions.documents:
+        return None
+    return "; ".join(facts.undocumented)
+
+
 # A permit covers what others do once the work is begun: a hold, an order's state. It doesn't cover the route: of two
 # permits taken for one step, one alone is used.
 RULES = (
@@ -174,4 +182,5 @@ RULES = (
     Rule(Reason.TOO_EARLY, not_too_early, QUALITY),
     Rule(Reason.TOO_LATE, not_too_late, QUALITY, is_covered=False),
     Rule(Reason.INCOMPLETE, complete, QUALITY, is_covered=False),
+    Rule(Reason.DOCUMENT_MISSING, documented),
 )

@@ -22,6 +22,10 @@ class Reason(StrEnum):
     COMPONENT_REVISION = "component_revision"
     COMPONENT_UNFINISHED = "component_unfinished"
     COMPONENT_UNTESTED = "component_untested"
+    KIT_MISSING = "kit_missing"
+    NOT_FROM_KIT = "not_from_kit"
+    SLOT_WRONG = "slot_wrong"
+    POLARITY_REVERSED = "polarity_reversed"
     COMPONENT_MISSING = "component_missing"
     LOT_UNKNOWN = "lot_unknown"
     LOT_WRONG = "lot_wrong"
@@ -51,6 +55,7 @@ class Reason(StrEnum):
     TOO_EARLY = "too_early"
     TOO_LATE = "too_late"
     INCOMPLETE = "incomplete"
+    DOCUMENT_MISSING = "document_missing"
     PERMIT_MISSING = "permit_missing"
     PERMIT_REFUSED = "permit_refused"
 
@@ -138,6 +143,30 @@ WORDS: dict[Reason, Words] = {
         "Record their re-test, or take other parts.",
         _QUALITY,
         "Fitted without a re-test after they came out of another unit: {detail}.",
+    ),
+    Reason.KIT_MISSING: Words(
+        "{serial} has no kit of matched cells: {detail}.",
+        "Match cells for its order, then ask again.",
+        _QUALITY,
+        "Cells were fitted without a kit: {detail}.",
+    ),
+    Reason.NOT_FROM_KIT: Words(
+        "Not the cell that the kit has for the position: {detail}.",
+        "Put the kit's cell there, or have another one assigned.",
+        _QUALITY,
+        "Other cells than the kit's were fitted: {detail}.",
+    ),
+    Reason.SLOT_WRONG: Words(
+        "The station reads another slot than was meant: {detail}.",
+        "Put each cell where its position says.",
+        _ALL,
+        "Cells sit in other slots than was reported: {detail}.",
+    ),
+    Reason.POLARITY_REVERSED: Words(
+        "Cells stand the wrong way up: {detail}.",
+        "Turn them before anything is welded.",
+        _ALL,
+        "Cells were left the wrong way up: {detail}.",
     ),
     Reason.COMPONENT_MISSING: Words("Missing: {detail}.", "Fit it.", _ALL, "Passed without {detail}."),
     Reason.LOT_UNKNOWN: Words(
@@ -293,6 +322,12 @@ WORDS: dict[Reason, Words] = {
         "Close the gaps; quality reviews the findings.",
         _QUALITY,
         "Passed with gaps: {detail}.",
+    ),
+    Reason.DOCUMENT_MISSING: Words(
+        "Documents are missing: {detail}.",
+        "Add them to their lots.",
+        _QUALITY,
+        "Done though documents were missing: {detail}.",
     ),
     Reason.PERMIT_MISSING: Words(
         "Cycle {cycle} was not asked for.",

@@ -1,0 +1,217 @@
+"""Kits: matched, bound to units, checked at the slot, given back."""
+
+from typing import Any
+
+import pytest
+
+from mes.db import Database
+from mes.errors import Conflict
+from mes.execution.messages import Component, PermitRequest
+from mes.execution.permits import request_permit
+from mes.execution.rules.words import Reason
+from mes.kits.messages import CellAssignment, KitRelease
+from mes.kits.service import CellNotFree, KitNotReserved, NoMatchingRules, NothingToKit, assign_cell, release_kit
+from mes.materials.deliveries import announce_delivery, scan_carton
+from mes.materials.messages import CartonArrival, DeliveryNotice
+from mes.plan.service import apply_plan
+from mes.quality.messages import ContainRequest
+from mes.quality.service import contain
+from tests.build import line as build
+from tests.build import matched
+from tests.build.small import codes
+
+
+def parts(cells: list[str], **more: Any) -> list[Component]:
+    """Cells at their positions."""
+    return [Component(part="CELL", serial=serial, position=n, **more) for n, serial in enumerate(cells, start=1)]
+
+
+async def cells_of(database: Database, name: str) -> list[str]:
+    """A kit's cells by position."""
+    return [cell.serial for cell in (await matched.kit(database, name)).cells]
+
+
+def unused(*kits: list[str]) -> str:
+    """A graded cell that is in none of these kits."""
+    taken = {cell for kit in kits for cell in kit}
+    return next(name for n in range(1, 61) if (name := f"L1-{n:04}") not in taken)
+
+
+async def ask(database: Database, unit: str, components: list[Component], number: str = "c1") -> dict[str, str]:
+    """Ask for the step that fits cells; the refusals' texts by code."""
+    message = PermitRequest(station="ST-10", cycle=number, asker="plc", serial=unit, components=components)
+    answer = await database.transact(request_permit, message, build.ACTOR)
+    return {refusal.code: refusal.text for refusal in answer.refusals}
+
+
+async def test_the_kits_cells_pass_and_are_used(database: Database) -> None:
+    unit = (await matched.ready(database))["MOD"][0]
+    cells = await cells_of(database, unit)
+    assert len(set(cells)) == 12
+    assert await ask(database, unit, parts(cells, read_position=None, polarity_ok=True)) == {}
+    done = await build.report(database, "ST-10", unit, components=parts(cells), values={"ok": [True]}, cycle="c1")
+    assert done.findings == []
+    kit = await matched.kit(database, unit)
+    assert kit.kit.state == "used"
+    assert [cell.serial for cell in kit.cells] == cells
+    with pytest.raises(KitNotReserved, match="is used"):
+        await database.transact(release_kit, KitRelease(kit=kit.kit.kit, reason="not needed"), build.ACTOR)
+
+
+async def test_a_wrong_cell_at_the_slot_is_refused(database: Database) -> None:
+    first, second = (await matched.ready(database))["MOD"]
+    mine, other = await cells_of(database, first), await cells_of(database, second)
+    number = (await matched.kit(database, first)).kit.kit
+    foreign = (await matched.kit(database, second)).kit.kit
+    loose = unused(mine, other)
+    said = await ask(database, first, parts([other[0], *mine[1:]]), "c1")
+    assert said == {
+        Reason.NOT_FROM_KIT: f"Not the cell that the kit has for the position: {other[0]} at 1: it is "
+        f"reserved in kit {foreign}."
+    }
+    said = await ask(database, first, parts([loose, *mine[1:]]), "c2")
+    assert said == {
+        Reason.NOT_FROM_KIT: f"Not the cell that the kit has for the position: {loose} at 1: kit {number} hasn't it."
+    }
+    # within a group the cells stand in parallel: their order says nothing
+    assert await ask(database, first, parts([mine[1], mine[0], *mine[2:]]), "c3") == {}
+    said = await ask(database, first, parts([mine[3], *mine[1:3], mine[0], *mine[4:]]), "c4")
+    assert f"{mine[3]} at 1: kit {number} has it at 4" in said[Reason.NOT_FROM_KIT]
+    turned = [Component(part="CELL", serial=mine[0], position=1, polarity_ok=False), *parts(mine)[1:]]
+    assert list(await ask(database, first, turned, "c5")) == [Reason.POLARITY_REVERSED]
+    moved = [Component(part="CELL", serial=mine[0], position=1, read_position=2), *parts(mine)[1:]]
+    said = await ask(database, first, moved, "c6")
+    assert said == {
+        Reason.SLOT_WRONG: f"The station reads another slot than was meant: CELL {mine[0]} at 1, read at 2."
+    }
+
+
+async def test_no_swap_means_none(database: Database) -> None:
+    unit = (await matched.ready(database, matched.plant(matching={"swap": "none"})))["MOD"][0]
+    cells = await cells_of(database, unit)
+    assert list(await ask(database, unit, parts([cells[1], cells[0], *cells[2:]]))) == [Reason.NOT_FROM_KIT]
+
+
+async def test_a_cell_in_stock_stands_in_where_the_groups_keep_their_limits(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(matching={"swap": "stock"}), build.ACTOR)
+    await matched.graded(database)
+    odd = await matched.receive(database, "ODD", 2, seed=7)
+    await matched.test(database, [matched.reading(odd[0], h, capacity_ah=14.2) for h in (0.0, 48.0)])
+    await matched.grade(database, "ODD")
+    unit = (await matched.order(database))["MOD"][0]
+    await matched.match(database, order="W1", lots=["L1"])
+    cells = await cells_of(database, unit)
+    kit = await matched.kit(database, unit)
+    free = unused(cells, await cells_of(database, (await matched.order_modules(database))[1]))
+    weak = await ask(database, unit, parts([odd[0], *cells[1:]]), "c1")
+    assert "with it breaks its rules: group 1: 2 lots, at most 1 allowed" in weak[Reason.NOT_FROM_KIT]
+    ungraded = await ask(database, unit, parts([odd[1], *cells[1:]]), "c2")
+    assert "hasn't it, and it has no grade" in ungraded[Reason.NOT_FROM_KIT]
+    assert await ask(database, unit, parts([free, *cells[1:]]), "c3") == {}
+    done = await build.report(
+        database, "ST-10", unit, components=parts([free, *cells[1:]]), values={"ok": [True]}, cycle="c3"
+    )
+    assert done.findings == []
+    assert await cells_of(database, kit.kit.kit) == [free, *cells[1:]]
+    again = await matched.match(database, part="MOD")
+    assert cells[0] in {cell for one in again.kits for cell in await cells_of(database, one.kit)}, "it is free again"
+
+
+async def test_a_unit_without_a_kit_waits_for_one(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    cells = await matched.graded(database)
+    unit = (await matched.order(database))["MOD"][0]
+    said = await ask(database, unit, parts(cells[:12]))
+    assert said == {Reason.KIT_MISSING: f"{unit} has no kit of matched cells: 12 cells are to be fitted."}
+    # a fact is recorded all the same, and the unit is held
+    done = await build.report(database, "ST-10", unit, components=parts(cells[:12]), values={"ok": [True]}, cycle="c1")
+    assert Reason.KIT_MISSING in codes(done.findings)
+
+
+async def test_what_was_fitted_instead_is_what_the_kit_has(database: Database) -> None:
+    first, second = (await matched.ready(database))["MOD"]
+    mine, other = await cells_of(database, first), await cells_of(database, second)
+    done = await build.report(database, "ST-10", first, components=parts([other[0], *mine[1:]]), values={"ok": [True]})
+    assert codes(done.findings) == [Reason.NOT_FROM_KIT, Reason.PERMIT_MISSING]
+    assert await cells_of(database, first) == [other[0], *mine[1:]]
+    assert await cells_of(database, second) == other[1:]
+    again = await matched.match(database, part="MOD")
+    assert mine[0] in {cell for one in again.kits for cell in await cells_of(database, one.kit)}
+
+
+async def test_a_cell_that_came_out_is_in_no_kit_and_another_is_assigned(database: Database) -> None:
+    unit, spare = (await matched.ready(database))["MOD"]
+    cells = await cells_of(database, unit)
+    await build.permit(database, "ST-10", unit, "c1")
+    await build.report(database, "ST-10", unit, components=parts(cells), values={"ok": [True]}, cycle="c1")
+    await build.report(database, "ST-20", unit, values={"ok": [False]})
+    await build.report(database, "ST-25", unit, removals=[{"serial": cells[4], "to": "scrap"}], values={"ok": [True]})
+    kit = await matched.kit(database, unit)
+    assert [cell.position for cell in kit.cells] == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12]
+    taken = (await cells_of(database, spare))[0]
+    free = unused(cells, await cells_of(database, spare))
+    assign: dict[str, Any] = {"kit": kit.kit.kit, "position": 5, "reason": "weak cell"}
+    with pytest.raises(CellNotFree, match="it isn't a graded, free cell"):
+        await database.transact(assign_cell, CellAssignment(serial=taken, **assign), build.QUALITY)
+    with pytest.raises(CellNotFree, match="positions are 1 to 12"):
+        await database.transact(assign_cell, CellAssignment(serial=free, **(assign | {"position": 13})), build.QUALITY)
+    filled = await database.transact(assign_cell, CellAssignment(serial=free, **assign), build.QUALITY)
+    assert filled.cells[4].serial == free
+
+
+async def test_a_kit_that_is_not_used_gives_its_cells_back(database: Database) -> None:
+    unit = (await matched.ready(database, quantity=5))["MOD"][0]
+    kit = await matched.kit(database, unit)
+    with pytest.raises(NothingToKit, match="no piece that waits"):
+        await matched.match(database, order="W1")
+    empty = await matched.match(database, part="MOD")
+    assert (empty.pool, empty.kits) == (0, [])
+    released = await database.transact(release_kit, KitRelease(kit=kit.kit.kit, reason="order cut"), build.ACTOR)
+    assert released.kit.state == "released"
+    assert len(released.cells) == 12, "what it had stays on record"
+    again = await matched.match(database, order="W1")
+    assert [one.unit for one in again.kits] == [unit]
+    assert again.pool == 12
+
+
+async def test_what_is_held_damaged_awaited_or_ungraded_is_in_no_pool(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.graded(database)
+    lines = [{"code": f"L1-B{n}", "part": "CELL", "supplier_lot": "S-L1", "quantity": 10} for n in (1, 2)]
+    notice = DeliveryNotice(delivery="D1", supplier="Acme", file_name="n.csv", file_digest="0" * 64, cartons=lines)
+    await database.transact(announce_delivery, notice, build.ACTOR)
+    await database.transact(scan_carton, CartonArrival(code="L1-B1", is_damaged=True, note="dent"), build.ACTOR)
+    await database.transact(contain, ContainRequest(serial="L1-0060", reason="fell down"), build.QUALITY)
+    await matched.receive(database, "RAW", 12)
+    answer = await matched.match(database, part="MOD")
+    assert answer.pool == 60 - 10 - 10 - 1
+    assert len(answer.kits) == 3
+    assert sum(answer.left.values()) == 39 - 36
+    used = {cell for one in answer.kits for cell in await cells_of(database, one.kit)}
+    assert used <= {f"L1-{n:04}" for n in range(21, 60)}
+    await database.transact(contain, ContainRequest(lot="L1", reason="bad lot"), build.QUALITY)
+    assert (await matched.match(database, part="MOD")).pool == 0
+
+
+async def test_two_who_match_at_once_share_no_cell(database: Database) -> None:
+    import asyncio
+
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.graded(database)
+    answers = await asyncio.gather(*(matched.match(database, part="MOD", kits=2) for _ in range(4)))
+    kits = [one.kit for answer in answers for one in answer.kits]
+    cells = [cell for name in kits for cell in await cells_of(database, name)]
+    assert (len(kits), len(set(kits)), len(cells), len(set(cells))) == (5, 5, 60, 60)
+
+
+async def test_the_answer_shows_the_trade_off(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.graded(database)
+    mixed = await matched.match(database, part="MOD", kits=3)
+    kept = {goal.name: (goal.value, goal.best_alone) for goal in mixed.goals}
+    assert all(value >= best - 1e-9 for name, (value, best) in kept.items() if "used" not in name), kept
+    assert len(kept) >= 4
+    with pytest.raises(NoMatchingRules, match="says nothing about matching"):
+        await matched.match(database, part="PACK")
+    with pytest.raises(Conflict):
+        await matched.match(database, order="NONE")
