@@ -137,7 +137,8 @@ def serve(
 
     settings = get_settings()
     with plant_database(settings) as url:
-        os.environ["MES_DATABASE_URL"] = url
+        os.environ["MES_DATABASE_URL"] = url  # the workers read it, the one in this process too
+        get_settings.cache_clear()
         run(settings, workers)
 
 

@@ -55,7 +55,7 @@ def show_grading(answer: GradingAnswer) -> RenderableType:
 def show_matching(answer: MatchAnswer) -> RenderableType:
     """The kits made, and what each goal came to beside the best it could have come to alone."""
     parts: list[RenderableType] = [f"{len(answer.kits)} kits for {answer.part} from a pool of {answer.pool} cells"]
-    parts += [_kits(answer.kits), _goals(answer.goals)]
+    parts += [_kits(answer.kits), _goals(answer.goals)] if answer.kits else []
     parts += [f"left: {count} cells, {why}" for why, count in answer.left.items()]
     parts += [f"[yellow]{note}[/]" for note in answer.notes]
     return Group(*parts)

@@ -27,19 +27,29 @@ def table(content: bytes, file_name: str) -> Iterator[Row]:
             raise Malformed(f"File {file_name}", [problem]) from error
         yield from enumerate(sheet.to_python(skip_empty_area=False), start=1)
         return
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        problem = {"at": f"line {line}", "read": repr(content[error.start : error.start + 8]), "expected": "UTF-8 text"}
-        raise Malformed(f"File {file_name}", [problem]) from error
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=text[:4096].count), strict=True)
+    # read as it goes: a text of a million quoted rows, whole, would take four times the memory
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
+    delimiter = max(",;\t", key=content[:4096].decode(errors="replace").count)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         for row in rows:
             yield rows.line_num, row
     except csv.Error as error:
         problem = {"at": f"line {rows.line_num}", "read": str(error), "expected": "well-formed CSV"}
         raise Malformed(f"File {file_name}", [problem]) from error
+    except UnicodeDecodeError:
+        raise Malformed(f"File {file_name}", [_not_text(content)]) from None
+
+
+def _not_text(content: bytes) -> dict[str, str]:
+    """Say where a file stops being UTF-8."""
+    try:
+        content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = error.start + (3 if content.startswith(b"\xef\xbb\xbf") else 0)
+        line = content[:at].count(b"\n") + 1
+        return {"at": f"line {line}", "read": repr(content[at : at + 8]), "expected": "UTF-8 text"}
+    raise AssertionError("unreachable: the reader couldn't read it either")
 
 
 def messages(content: bytes, file_name: str, model: type[M], headings: Mapping[str, str]) -> list[M]:

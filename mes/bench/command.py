@@ -140,6 +140,7 @@ def import_(
             progress.update(task, completed=done, description=doing)
 
         measured = measure_import(cells, rounds, show_step)
+        show_step(2 * rounds, "measured")
     figures = {
         "ratio_to_copy": median(m.rows_per_s / m.copy_rows_per_s for m in measured),
         "rows_per_s": median(m.rows_per_s for m in measured),

@@ -121,7 +121,9 @@ async def grade_lot(session: Session, message: GradeRequest) -> GradingAnswer:
     summary = {
         "cells": len(cells),
         "grades": dict(Counter(one.grade for one in graded if one.grade is not None).most_common()),
-        "reasons": dict(Counter(_kind(reason) for one in graded for reason in one.reasons).most_common()),
+        "reasons": dict(
+            Counter(kind for one in graded for kind in {_kind(reason) for reason in one.reasons}).most_common()
+        ),
         "medians": middle,
         "sample": sample,
     }

@@ -51,6 +51,24 @@ _POOL = Prepared(
         bindparam("newest", type_=BigInteger),
     )
 )
+_USELESS = Prepared(
+    text(
+        """
+        SELECT l.number, l.state,
+               EXISTS (SELECT FROM hold h
+                       WHERE h.lot_id = l.id AND h.released_at IS NULL AND 'consume' = ANY(h.stops)) AS is_held,
+               EXISTS (SELECT FROM lot_grading g WHERE g.lot_id = l.id) AS is_graded
+        FROM lot l
+        WHERE l.part_id = :part_id AND (l.number = ANY(:lots) OR (cardinality(:lots) = 0 AND l.id IN (
+            SELECT id FROM lot n WHERE n.part_id = :part_id ORDER BY n.received_at DESC, n.id DESC LIMIT :newest)))
+        ORDER BY l.id
+        """
+    ).bindparams(
+        bindparam("part_id", type_=BigInteger),
+        bindparam("lots", type_=ARRAY(Text)),
+        bindparam("newest", type_=BigInteger),
+    )
+)
 _LOCK_MATCHING = Prepared(
     text("SELECT pg_advisory_xact_lock(hashtextextended('matching', :part_id))").bindparams(
         bindparam("part_id", type_=BigInteger)
@@ -123,6 +141,19 @@ async def pool(session: Session, part_id: int, lots: Sequence[str]) -> list[Pool
     """Every free, graded cell of a part. The model is its supplier's: one part, made by one supplier."""
     rows = await session.run(_POOL, part_id=part_id, lots=list(lots), newest=POOL_LOTS)
     return [PoolCell(**{**row, "age_d": float(row["age_d"])}) for row in rows]
+
+
+async def useless_lots(session: Session, part_id: int, lots: Sequence[str]) -> list[str]:
+    """Of the lots that a pool was to be taken from, those that can give nothing, and why."""
+    found = []
+    rows = await session.run(_USELESS, part_id=part_id, lots=list(lots), newest=POOL_LOTS)
+    for row in rows:
+        why = [f"is {row['state']}"] if row["state"] != "released" else []
+        why += ["is on hold"] if row["is_held"] else []
+        why += [] if row["is_graded"] else ["isn't graded"]
+        found += [f"lot {row['number']} {' and '.join(why)}"] if why else []
+    unknown = sorted(set(lots) - {row["number"] for row in rows})
+    return [*found, *(f"lot {number} isn't known, or is of another part" for number in unknown)]
 
 
 async def units_without_kit(session: ReadSession, order: str) -> list[tuple[int, int]]:

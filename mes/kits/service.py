@@ -26,6 +26,7 @@ from mes.kits.queries import (
     pool,
     read_kit,
     units_without_kit,
+    useless_lots,
 )
 from mes.kits.rules import KitSeen, judge_slots, kitted, rules_of, shape_of
 from mes.products.queries import get_part, get_plan, newest_revision
@@ -110,7 +111,7 @@ async def match_cells(session: Session, message: MatchRequest) -> MatchAnswer:
         kits=await list_kits(session, numbers),
         goals=_goals(found),
         left=dict(Counter(found.left.values()).most_common()),
-        notes=list(found.notes),
+        notes=[*found.notes, *await useless_lots(session, item.part_id, message.lots)],
     )
 
 

@@ -119,7 +119,7 @@ def draw(seen: LotValues, kind: str) -> bytes:
     axes.set_ylabel("cells")
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, frameon=False)
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     out = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
     figure.savefig(out, format=kind, metadata=metadata)

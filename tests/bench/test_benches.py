@@ -17,13 +17,20 @@ NAMED = {
         "cpu_ms_per_report",
     },
     "pack": {"cpu_s_per_pack", "requests_per_pack", "exact"},
+    "import": {"ratio_to_copy", "rows_per_s", "copy_rows_per_s", "peak_memory_mb"},
+    "match": {"one_group_spread_pct", "pool_acir_spread_pct", "pool_seconds", "large_seconds"},
 }
-SMALL = {"station": ["--reports", "32", "--rounds", "1"], "pack": ["--packs", "1", "--streams", "2"]}
+SMALL = {
+    "station": ["--reports", "32", "--rounds", "1", "--workers", "1"],
+    "pack": ["--packs", "1", "--streams", "2", "--workers", "1"],
+    "import": ["--cells", "1000", "--rounds", "1"],
+    "match": ["--seeds", "1"],
+}
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_bench_prints_its_figures(name: str) -> None:
-    command = [sys.executable, "-m", "mes.cli", "bench", name, "--workers", "1", "--json", *SMALL[name]]
+    command = [sys.executable, "-m", "mes.cli", "bench", name, "--json", *SMALL[name]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(done.stdout)

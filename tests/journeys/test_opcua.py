@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from mes.db import Database
 from mes.records.audit import audit
-from mes.stock import CELLS_PER_PACK, LOT_PARTS, SERIAL_PARTS
+from mes.stock import CELLS_PER_PACK, LOT_PARTS, SERIAL_PARTS, SPARE
 from tests.build.line import MODULE_STEPS, PACK_STEPS
 from tests.conftest import server_url
 from tests.journeys.processes import Plant, running_plant
@@ -54,7 +54,7 @@ async def _all_is_traced(running: Plant, job: dict[str, Any]) -> None:
     for lot in everything:
         assert [user["serial"] for user in (await running.get(f"/api/where-used/{lot}"))["packs"]] == [job["pack"]]
     untouched = await running.get("/api/where-used/CELL-B")
-    assert (untouched["packs"], untouched["loose"]) == ([], CELLS_PER_PACK)
+    assert (untouched["packs"], untouched["loose"]) == ([], round(CELLS_PER_PACK * SPARE))
 
 
 async def _every_cycle_was_permitted(running: Plant, job: dict[str, Any]) -> None:

@@ -185,12 +185,16 @@ async def test_what_is_held_damaged_awaited_or_ungraded_is_in_no_pool(database: 
     await matched.receive(database, "RAW", 12)
     answer = await matched.match(database, part="MOD")
     assert answer.pool == 60 - 10 - 10 - 1
+    assert answer.notes == ["lot RAW isn't graded"]
+    none = await matched.match(database, part="MOD", lots=["RAW", "NONE"])
+    assert none.notes == ["lot RAW isn't graded", "lot NONE isn't known, or is of another part"]
     assert len(answer.kits) == 3
     assert sum(answer.left.values()) == 39 - 36
     used = {cell for one in answer.kits for cell in await cells_of(database, one.kit)}
     assert used <= {f"L1-{n:04}" for n in range(21, 60)}
     await database.transact(contain, ContainRequest(lot="L1", reason="bad lot"), build.QUALITY)
-    assert (await matched.match(database, part="MOD")).pool == 0
+    empty = await matched.match(database, part="MOD")
+    assert (empty.pool, empty.notes[0]) == (0, "lot L1 is on hold")
 
 
 async def test_two_who_match_at_once_share_no_cell(database: Database) -> None:
