@@ -13,7 +13,6 @@ from rich.console import Console
 from mes.actor import Actor
 from mes.db import ActFunction, Database
 from mes.errors import Malformed
-from mes.http import explain
 from mes.message import Message
 from mes.render_cells import show_delivery, show_grading, show_kit, show_lot, show_matching
 
@@ -35,6 +34,8 @@ class Commands:
 
     def act(self, act: ActFunction[Any, Any], model: type[Message], picture: Any, as_json: bool, **said: Any) -> None:
         """Run an act and show its answer."""
+        from mes.http import explain
+
         try:
             message = model(**{name: value for name, value in said.items() if value is not None})
         except ValidationError as error:

@@ -1,5 +1,6 @@
 """Records incoming tests, and grades a lot's cells by them."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.cells.messages import GradeRequest, GradingAnswer, TestAnswer, TestReport
 from mes.cells.queries import lock_cells, read_cells
-from mes.cells.rules import MEASURED, Graded, count, fails, grade_cell, medians
+from mes.cells.rules import MEASURED, CellSeen, Graded, count, fails, grade_cell, medians
 from mes.cells.sampling import sampling_plan
 from mes.db import Session
 from mes.errors import Conflict, Malformed
@@ -113,10 +114,8 @@ async def grade_lot(session: Session, message: GradeRequest) -> GradingAnswer:
     cells = await read_cells(session, lot.id)
     if not cells:
         raise Malformed(f"Lot {lot.number}", [{"at": "lot", "read": "no cells", "expected": "a lot received by file"}])
-    counted = [count(cell, spec) for cell in cells]
-    middle = medians(counted)
-    graded = [grade_cell(cell, one, middle, spec) for cell, one in zip(cells, counted, strict=True)]
-    sample = _sample(spec, [one.values for one in counted])
+    # in a thread: stations are answered while a large lot is judged
+    graded, middle, sample = await asyncio.to_thread(_judge, cells, spec)
     flags = [*_certificate_flags(graded), *([sample["flag"]] if sample and sample["flag"] else [])]
     summary = {
         "cells": len(cells),
@@ -149,6 +148,16 @@ async def grade_lot(session: Session, message: GradeRequest) -> GradingAnswer:
         shown=refused[:SHOWN],
         **summary,
     )
+
+
+def _judge(
+    cells: Sequence[CellSeen], spec: IncomingSpec
+) -> tuple[list[Graded], dict[str, float], dict[str, Any] | None]:
+    """Each cell's grade, the lot's medians, and how its sample came out."""
+    counted = [count(cell, spec) for cell in cells]
+    middle = medians(counted)
+    graded = [grade_cell(cell, one, middle, spec) for cell, one in zip(cells, counted, strict=True)]
+    return graded, middle, _sample(spec, [one.values for one in counted])
 
 
 async def _rules_of(session: Session, lot: LotRow) -> tuple[IncomingSpec, int, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Text, any_, bindparam, func, select, text, union
+from sqlalchemy import Text, any_, bindparam, func, select, text, union
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import aliased
 
@@ -155,36 +155,3 @@ async def part_ids(session: ReadSession, numbers: Collection[str]) -> dict[str, 
     if missing := [number for number in numbers if number not in known]:
         known |= {row["number"]: row["id"] for row in await session.run(_PARTS, numbers=missing)}
     return {number: known[number] for number in numbers if number in known}
-
-
-_WITHOUT = Prepared(
-    text(
-        """
-        WITH RECURSIVE inside AS (
-            SELECT child_id, lot_id FROM installation WHERE parent_id = :unit_id AND removed_at IS NULL
-            UNION ALL SELECT i.child_id, i.lot_id FROM installation i JOIN inside n ON i.parent_id = n.child_id
-                      WHERE i.removed_at IS NULL),
-        lots AS (
-            SELECT DISTINCT coalesce(n.lot_id, u.lot_id) AS id FROM inside n JOIN unit u ON u.id = n.child_id
-            JOIN product_revision r ON r.part_id = u.part_id AND r.incoming IS NOT NULL
-            UNION SELECT CAST(:lot_id AS bigint))
-        SELECT l.number, k.kind FROM lots JOIN lot l ON l.id = lots.id, unnest(:kinds) AS k (kind)
-        WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = l.id AND d.kind = k.kind)
-        ORDER BY l.number, k.kind
-        """
-    ).bindparams(
-        bindparam("unit_id", type_=BigInteger),
-        bindparam("lot_id", type_=BigInteger),
-        bindparam("kinds", type_=ARRAY(Text)),
-    )
-)
-
-
-async def lots_without(
-    session: ReadSession, unit_id: int | None, lot_id: int | None, kinds: Collection[str]
-) -> list[str]:
-    """The lot itself, or the lots of the cells in the unit, and which documents of these kinds each lacks."""
-    found: dict[str, list[str]] = {}
-    for row in await session.run(_WITHOUT, unit_id=unit_id, lot_id=lot_id, kinds=list(kinds)):
-        found.setdefault(row["number"], []).append(row["kind"].replace("_", " "))
-    return [f"{lot} has no {', '.join(lacking)}" for lot, lacking in found.items()]

@@ -1,10 +1,10 @@
 """Traces: down to the cells and lots, up to the packs, now or as of a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, bindparam, text
+from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy import DateTime as Timestamp
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -111,6 +111,34 @@ _PLACES = Prepared(
     ).bindparams(bindparam("unit_id", type_=BigInteger))
 )
 
+# Cells: what the supplier gives readings of, each. What a lot was split off or put together from speaks for it.
+_WITHOUT = Prepared(
+    text(
+        """
+        WITH RECURSIVE inside AS (
+            SELECT child_id, lot_id FROM installation WHERE parent_id = :unit_id AND removed_at IS NULL
+            UNION ALL SELECT i.child_id, i.lot_id FROM installation i JOIN inside n ON i.parent_id = n.child_id
+                      WHERE i.removed_at IS NULL),
+        asked AS (
+            SELECT coalesce(n.lot_id, u.lot_id) AS id FROM inside n JOIN unit u ON u.id = n.child_id
+            WHERE EXISTS (SELECT FROM receiving_column r
+                          WHERE r.part_id = u.part_id AND r.field IN ('ocv_v', 'acir_mohm', 'capacity_ah'))
+            UNION SELECT CAST(:lot_id AS bigint)),
+        bare AS (
+            SELECT a.id, k.kind FROM asked a, unnest(:kinds) AS k (kind)
+            WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = a.id AND d.kind = k.kind)
+            UNION SELECT y.from_lot_id, b.kind FROM bare b JOIN lot_lineage y ON y.lot_id = b.id
+            WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = y.from_lot_id AND d.kind = b.kind))
+        SELECT l.number, b.kind FROM bare b JOIN lot l ON l.id = b.id
+        WHERE NOT EXISTS (SELECT FROM lot_lineage y WHERE y.lot_id = b.id) ORDER BY l.number, b.kind
+        """
+    ).bindparams(
+        bindparam("unit_id", type_=BigInteger),
+        bindparam("lot_id", type_=BigInteger),
+        bindparam("kinds", type_=ARRAY(Text)),
+    )
+)
+
 
 async def above(session: ReadSession, unit_id: int) -> list[int]:
     """The units that a unit is in at this moment, all the way up."""
@@ -131,3 +159,13 @@ async def content(session: ReadSession, unit_id: int, as_of: datetime) -> Sequen
 async def places(session: ReadSession, unit_id: int) -> Sequence[Edge]:
     """Where a unit has been: each edge's `serial` is the parent's."""
     return [Edge(*row) for row in await session.run(_PLACES, unit_id=unit_id)]
+
+
+async def lots_without(
+    session: ReadSession, kinds: Collection[str], *, unit_id: int | None = None, lot_id: int | None = None
+) -> dict[str, list[str]]:
+    """Of a lot, or of the lots of the cells in a unit, those that lack documents of these kinds, and which."""
+    found: dict[str, list[str]] = {}
+    for row in await session.run(_WITHOUT, unit_id=unit_id, lot_id=lot_id, kinds=list(kinds)):
+        found.setdefault(row["number"], []).append(row["kind"])
+    return found

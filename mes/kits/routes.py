@@ -27,7 +27,7 @@ async def assign_cell(request: Request, message: CellAssignment) -> KitContent:
     return await run(request, service.assign_cell, message)
 
 
-@router.get("/{name}", dependencies=[reads])
+@router.get("/{name:path}", dependencies=[reads])
 async def read_kit(database: DatabaseOf, name: str) -> KitContent:
     """Read a kit by its number, or the newest of a unit, with its cells by position."""
     async with database.reading() as session:

@@ -64,7 +64,7 @@ def _payload(unit: Nameplate, battery: BatteryCode | None) -> bytes:
         raise NoNumber(serial=unit.serial)
     return gbt34014.encode(
         maker=battery.maker,
-        kind="P",
+        kind=battery.kind,
         chemistry=battery.chemistry,
         spec=battery.spec,
         traceability=battery.traceability,

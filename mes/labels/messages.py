@@ -28,9 +28,10 @@ class LabelSubject(Message):
 
 
 class BatteryCode(Message):
-    """What a battery code of GB/T 34014-2017 says beside that it is a pack's, its date and its serial."""
+    """What a battery code of GB/T 34014-2017 says beside its date and its serial."""
 
     maker: Annotated[str, StringConstraints(pattern=r"^[0-9A-HJ-NP-Z]{3}$")]
+    kind: Annotated[Literal["P", "M", "C"], Field(description="Pack, module or cell.")] = "P"
     chemistry: Annotated[str, StringConstraints(pattern=r"^[A-Z]$")] = "B"
     spec: Annotated[str, StringConstraints(pattern=r"^[0-9A-HJ-NP-Z]{2}$")]
     traceability: Annotated[str, StringConstraints(pattern=r"^[0-9A-HJ-NP-Z]{7}$")]

@@ -35,7 +35,7 @@ async def read_lot(database: DatabaseOf, number: str) -> LotAnswer:
         return await queries.describe_lot(session, number)
 
 
-@router.get("/{number}/lineage", dependencies=[reads])
+@router.get("/{number:path}/lineage", dependencies=[reads])
 async def read_lineage(database: DatabaseOf, number: str) -> list[LineageAnswer]:
     """What a lot came from, and what came from it."""
     async with database.reading() as session:

@@ -30,14 +30,14 @@ async def read_scan(database: DatabaseOf, code: Annotated[str, Query(max_length=
         return await explain_scan(session, code)
 
 
-@router.get("/api/lots/{lot}/grading", dependencies=[reads])
+@router.get("/api/lots/{lot:path}/grading", dependencies=[reads])
 async def read_grading(database: DatabaseOf, lot: str) -> GradingRecord | None:
     """A lot's last grading; null: it was never graded."""
     async with database.reading() as session:
         return await last_grading(session, lot)
 
 
-@router.get("/api/lots/{lot}/histogram/{reading}.{kind}", dependencies=[reads])
+@router.get("/api/lots/{lot:path}/histogram/{reading}.{kind}", dependencies=[reads])
 async def draw_histogram(database: DatabaseOf, lot: str, reading: str, kind: Picture) -> Response:
     """Draw the distribution of a value over a lot's cells, with its limits: .png or .svg."""
     async with database.reading() as session:

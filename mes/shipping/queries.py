@@ -18,23 +18,6 @@ from mes.units.models import Unit
 _SHOWN = [getattr(Crate, name) for name in CrateAnswer.model_fields if name not in {"crate", "units"}]
 _STAY = (Crate.sscc.label("crate"), Crate.state, CrateUnit.put_in_at, CrateUnit.taken_out_at, Crate.shipped_at)
 _STAYS = select(*_STAY, Crate.shipped_to, Crate.reference).join(Crate, Crate.id == CrateUnit.crate_id)
-# What a lot of cells was split off or merged from speaks for it. Cells: what the supplier gives readings of, each.
-_BARE_LOTS = Prepared(
-    text(
-        """
-        WITH RECURSIVE origin AS (
-            SELECT l.id FROM lot l WHERE l.number = ANY(:lots) AND EXISTS (
-                SELECT FROM receiving_column r
-                WHERE r.part_id = l.part_id AND r.field IN ('ocv_v', 'acir_mohm', 'capacity_ah'))
-            UNION SELECT g.from_lot_id FROM origin o JOIN lot_lineage g ON g.lot_id = o.id
-            WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = o.id AND d.kind = 'un383_test_summary'))
-        SELECT l.number FROM origin o JOIN lot l ON l.id = o.id
-        WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = o.id AND d.kind = 'un383_test_summary')
-          AND NOT EXISTS (SELECT FROM lot_lineage g WHERE g.lot_id = o.id)
-        ORDER BY l.number
-        """
-    ).bindparams(bindparam("lots", type_=ARRAY(Text)))
-)
 _CHARGE = Prepared(
     text(
         """
@@ -125,17 +108,12 @@ async def crate_stays(session: ReadSession, unit_id: int) -> list[CrateStay]:
     return [CrateStay(**row) for row in rows.mappings()]
 
 
-async def recipients(session: ReadSession, unit_ids: Collection[int]) -> list[Recipient]:
+async def recipients(session: ReadSession, serials: Collection[str]) -> list[Recipient]:
     """Which of these units have left, in which crate and to whom: what a recall asks."""
     chosen = _STAYS.add_columns(Unit.serial).join(Unit, Unit.id == CrateUnit.unit_id)
-    chosen = chosen.where(CrateUnit.unit_id.in_(unit_ids), CrateUnit.taken_out_at.is_(None))
+    chosen = chosen.where(Unit.serial.in_(serials), CrateUnit.taken_out_at.is_(None))
     rows = await session.execute(chosen.where(Crate.state == State.SHIPPED).order_by(Crate.shipped_at, Unit.serial))
     return [Recipient(**row) for row in rows.mappings()]
-
-
-async def bare_lots(session: ReadSession, lots: Collection[str]) -> list[str]:
-    """Numbers of the lots of cells among these that have no UN 38.3 test summary, nor what they were split off from."""
-    return [row["number"] for row in await session.run(_BARE_LOTS, lots=sorted(lots))]
 
 
 async def last_charge(session: ReadSession, unit_id: int) -> Charge | None:

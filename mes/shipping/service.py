@@ -7,8 +7,8 @@ from sqlalchemy import insert, update
 from mes.codes import gs1
 from mes.db import ReadSession, Session
 from mes.errors import Conflict, NotFound
-from mes.genealogy.queries import content, places
-from mes.genealogy.trace import FOREVER, gaps_of
+from mes.genealogy.queries import lots_without, places
+from mes.genealogy.trace import gaps_of
 from mes.orders.service import issue_serials
 from mes.products.queries import get_plan
 from mes.quality.queries import stopping
@@ -25,7 +25,6 @@ from mes.shipping.messages import (
 from mes.shipping.models import Crate, CrateUnit
 from mes.shipping.queries import (
     CrateRow,
-    bare_lots,
     crate_of,
     get_crate,
     last_charge,
@@ -36,6 +35,7 @@ from mes.shipping.queries import (
 from mes.shipping.rules import NEXT, Event, State, UnitFacts, refusals
 from mes.units.queries import UnitRow, lock_units
 
+TEST_SUMMARY = "un383_test_summary"
 DIGITS = 16  # of company prefix and serial reference together: GS1 General Specifications, AI (00)
 
 
@@ -156,7 +156,6 @@ async def _refused(session: ReadSession, crate: CrateRow, unit: UnitRow) -> list
     other = await crate_of(session, unit.id)
     steps = (await get_plan(session, unit.revision_id)).steps if unit.revision_id else {}
     ships = [operation for operation, step in steps.items() if step.conditions.ships]
-    edges = await content(session, unit.id, FOREVER)
     facts = UnitFacts(
         serial=unit.serial,
         state=unit.state,
@@ -166,7 +165,7 @@ async def _refused(session: ReadSession, crate: CrateRow, unit: UnitRow) -> list
         ships=ships,
         passed=await passed_among(session, unit.id, ships),
         gaps=await gaps_of(session, unit.serial, steps),
-        bare_lots=await bare_lots(session, {edge.lot for edge in edges if edge.lot is not None}),
+        bare_lots=list(await lots_without(session, [TEST_SUMMARY], unit_id=unit.id)),
         charge=await last_charge(session, unit.id),
     )
     return [

@@ -9,6 +9,7 @@ from mes.materials.queries import describe_lot, lineage
 from mes.products.queries import get_part
 from mes.quality.queries import holds
 from mes.records.histogram import last_grading
+from mes.shipping.queries import recipients
 from mes.web.rendering import PageRoute, page
 from mes.web.search import is_readable, unknown
 
@@ -29,6 +30,7 @@ async def show_lot(request: Request, database: DatabaseOf, number: str) -> Respo
             open_holds = await holds(session, lot=number)
             grading = await last_grading(session, number)
             came = await lineage(session, number)
+            gone = await recipients(session, [unit.serial for unit in used.packs[:SHOWN_PACKS]])
     except NotFound:
         return unknown(request, number, "lot")
     between = [unit for unit in used.units if unit not in used.packs]
@@ -41,6 +43,7 @@ async def show_lot(request: Request, database: DatabaseOf, number: str) -> Respo
         holds=open_holds,
         grading=grading,
         lineage=came,
+        shipped_to={one.serial: one.shipped_to for one in gone},
         between=between,
         shown=SHOWN_PACKS,
     )

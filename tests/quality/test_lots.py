@@ -7,9 +7,10 @@ import pytest
 from mes.db import Database
 from mes.errors import Malformed, NotFound
 from mes.execution.rules.words import Reason
+from mes.genealogy.queries import lots_without
 from mes.genealogy.trace import where_used
 from mes.materials.messages import LotMerge, LotReceipt, LotSplit
-from mes.materials.queries import describe_lot, lineage
+from mes.materials.queries import describe_lot, get_lot, lineage
 from mes.materials.service import LotExists, receive_lot
 from mes.plan.service import apply_plan
 from mes.quality.lots import LotHeld, LotsDiffer, NotEnoughLeft, NothingToSplit, merge_lots, split_lot
@@ -65,6 +66,18 @@ async def test_a_carton_becomes_a_lot_and_the_first_lots_trace_leads_to_it(datab
         assert (await where_used(session, "L1")).loose == 48
         assert (await where_used(session, "L1-X")).packs == []
     assert await clean(database) == set()
+
+
+async def test_the_first_lots_documents_speak_for_what_came_from_it(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.receive(database, "L1", 20)
+    await build.receive_file(database, "L2", "CELL", b"Serial,Carton,OCV,ACIR,Ah\nX1,B1,3.2,2.2,15\nX2,B2,3.2,2.2,15\n")
+    for lot, carton in (("L1", "L1-B1"), ("L2", "B1")):
+        await database.transact(split_lot, split(lot, f"{lot}-X", cartons=[carton]), build.QUALITY)
+    async with database.reading() as session:
+        for lot, lacking in (("L1-X", {}), ("L2-X", {"L2": ["un383_test_summary"]})):
+            found = await get_lot(session, lot)
+            assert await lots_without(session, ["un383_test_summary"], lot_id=found.id) == lacking
 
 
 async def test_holds_come_along(database: Database) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from mes import clock
 from mes.actor import Role
+from mes.cells.grading import grade_lot
+from mes.cells.messages import GradeRequest
 from mes.db import Database
 from mes.execution.messages import Component
 from mes.materials.messages import LotReceipt
@@ -186,6 +188,25 @@ async def test_a_scan_leads_to_the_unit_or_the_lot(plant: Database, browser: htt
     assert lot.headers["location"] == "/lot/LOT%2F7"
     assert "Loose 1" in text_of((await browser.get(lot.headers["location"])).text)
     assert (await browser.get("/find")).headers["location"] == "/"
+    envelope = f"[)>\x1e06\x1d1TLOT/7\x1dS{odd}\x1e\x04"
+    scanned = await browser.get("/find", params={"code": envelope})
+    assert scanned.headers["location"] == "/trace/A%2FB%231%3Ax%2By"
+    torn = await browser.get("/find", params={"code": envelope[:-1]})
+    assert torn.status_code == 404
+
+
+async def test_a_graded_lots_page_draws_what_was_measured(plant: Database, browser: httpx.AsyncClient) -> None:
+    await build.receive_file(plant, "LOT/7", "CELL-LFP-15", build.cell_file("C", 30))
+    await plant.transact(grade_lot, GradeRequest(lot="LOT/7"), ADMIN)
+    page = (await browser.get("/lot/LOT%2F7")).text
+    assert "no second OCV reading" in page
+    pictures = re.findall(r'<img src="([^"]+)"', page)
+    assert pictures == [f"/api/lots/LOT/7/histogram/{name}.svg" for name in ("capacity_ah", "k_mv_h")]
+    for path in pictures:
+        drawn = await browser.get(path)
+        assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
+        assert (await browser.get(path.replace(".svg", ".png"))).content.startswith(b"\x89PNG")
+    assert (await browser.get("/api/lots/LOT/7/histogram/serial.png")).status_code == 404
 
 
 async def test_a_lot_page_tells_where_it_went_and_is_escaped(plant: Database, browser: httpx.AsyncClient) -> None:
