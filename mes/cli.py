@@ -19,6 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from mes import cli_cells, log
 from mes.actor import Actor, Role
 from mes.cli_labels import labels
+from mes.cli_orders import orders
+from mes.commands import Commands
 from mes.db import Database, open_database
 from mes.embedded_postgres import EmbeddedPostgresError
 from mes.errors import MesError
@@ -330,9 +332,10 @@ def _add_benches() -> None:
 
 _add_benches()
 cli.add_typer(labels(with_database, operator), name="labels")
-_use = cli_cells.Commands(with_database, operator)
+_use = Commands(with_database, operator)
 for _name in ("cells", "kits", "deliveries", "lots"):
     cli.add_typer(getattr(cli_cells, _name)(_use), name=_name)
+cli.add_typer(orders(_use), name="orders")
 
 if __name__ == "__main__":
     main()

@@ -2,54 +2,19 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
-from rich.console import Console
 
-from mes.actor import Actor
-from mes.db import ActFunction, Database
-from mes.errors import Malformed
-from mes.message import Message
-from mes.render_cells import show_delivery, show_grading, show_kit, show_lot, show_matching
+from mes.commands import AsJson, Commands, Why, show
+from mes.db import Database
+from mes.render_cells import show_delivery, show_grading, show_kit, show_lot, show_lot_state, show_matching
 
-Work = Callable[[Database], Awaitable[Any]]
-With = Callable[[Work], Any]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a picture.")]
 File = Annotated[Path, typer.Argument(help="CSV or Excel.", exists=True, dir_okay=False)]
-Why = Annotated[str, typer.Option("--reason", help="Why.")]
 Columns = Annotated[
     list[str] | None, typer.Option("--column", help="FIELD=HEADING where the file's heading differs; may be repeated.")
 ]
-
-
-class Commands:
-    """What every command here needs: the database, who asks, one way to run an act and show its answer."""
-
-    def __init__(self, with_database: With, operator: Callable[[], Actor]) -> None:
-        self.with_database, self.operator = with_database, operator
-
-    def act(self, act: ActFunction[Any, Any], model: type[Message], picture: Any, as_json: bool, **said: Any) -> None:
-        """Run an act and show its answer."""
-        from mes.http import explain
-
-        try:
-            message = model(**{name: value for name, value in said.items() if value is not None})
-        except ValidationError as error:
-            raise Malformed("The command", explain(error)) from error
-        answer = self.with_database(lambda database: database.transact(act, message, self.operator()))
-        show(answer, picture, as_json)
-
-
-def show(answer: BaseModel, picture: Any, as_json: bool) -> None:
-    """Print an answer, as JSON or as a picture."""
-    if as_json:
-        typer.echo(answer.model_dump_json())
-    else:
-        Console().print(picture(answer))
 
 
 def headings(columns: list[str] | None) -> dict[str, str]:
@@ -239,7 +204,7 @@ def _announce(app: typer.Typer, use: Commands) -> None:
 
 def lots(use: Commands) -> typer.Typer:
     """Make `mes lots`."""
-    app = typer.Typer(help="Lots: documents, split, put together.", no_args_is_help=True)
+    app = typer.Typer(help="Lots: documents, released or rejected, split, put together.", no_args_is_help=True)
 
     @app.command("document")
     def add(
@@ -282,5 +247,21 @@ def lots(use: Commands) -> typer.Typer:
         from mes.quality.lots import merge_lots
 
         use.act(merge_lots, LotMerge, show_lot, as_json, into=into, lots=lot, reason=reason)
+
+    @app.command("release")
+    def release(lot: str, reason: Why, as_json: AsJson = False) -> None:
+        """Release a lot for use, whatever its receiving found; its holds stay until they are signed off."""
+        _decide("release", lot, reason, as_json)
+
+    @app.command("reject")
+    def reject(lot: str, reason: Why, as_json: AsJson = False) -> None:
+        """Reject a lot: sent back or purged, used no more."""
+        _decide("reject", lot, reason, as_json)
+
+    def _decide(decision: str, lot: str, reason: str, as_json: bool) -> None:
+        from mes.quality.dispositions import dispose_lot
+        from mes.quality.messages import DisposeLotRequest
+
+        use.act(dispose_lot, DisposeLotRequest, show_lot_state, as_json, lot=lot, decision=decision, reason=reason)
 
     return app

@@ -6,6 +6,7 @@ from rich.table import Table
 from mes.cells.messages import GradingAnswer
 from mes.kits.messages import GoalAnswer, KitAnswer, KitContent, MatchAnswer
 from mes.materials.messages import DeliveryAnswer, LotAnswer
+from mes.quality.messages import LotState
 
 
 def show_lot(lot: LotAnswer) -> RenderableType:
@@ -14,6 +15,11 @@ def show_lot(lot: LotAnswer) -> RenderableType:
     lines.append(f"{lot.supplier}, lot {lot.supplier_lot}, {lot.country}, received {lot.received_at:%Y-%m-%d %H:%M}")
     lines += [f"  {one.kind.replace('_', ' ')}: {one.file_name}  [dim]{one.digest[:16]}[/]" for one in lot.documents]
     return "\n".join(lines)
+
+
+def show_lot_state(answer: LotState) -> str:
+    """What a lot is after a decision."""
+    return f"[bold]{answer.lot}[/] is {answer.state}: disposition {answer.disposition}"
 
 
 def show_delivery(answer: DeliveryAnswer) -> RenderableType:
