@@ -1,7 +1,7 @@
 """Shows lots, deliveries, gradings and kits in a terminal."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from mes.cells.messages import GradingAnswer
 from mes.kits.messages import GoalAnswer, KitAnswer, KitContent, MatchAnswer
@@ -80,7 +80,14 @@ def show_kit(answer: KitContent) -> RenderableType:
 
 def _kits(kits: list[KitAnswer]) -> Table:
     table = Table(
-        "kit", "for", "state", "lots", "cartons", "between groups %", "capacity in a group %", "ACIR in a group %"
+        Column("kit", no_wrap=True),
+        Column("for", no_wrap=True),
+        "state",
+        "lots",
+        "cartons",
+        "between groups %",
+        "capacity in a group %",
+        "ACIR in a group %",
     )
     for kit in kits:
         acir = "" if kit.acir_spread_pct is None else f"{kit.acir_spread_pct:.2f}"

@@ -1,6 +1,7 @@
 """From a supplier's lot to kits by commands alone, as a new user types them."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def test_from_the_truck_to_kits(plant: str, tmp_path: Path) -> None:
     files(tmp_path)
 
     def mes(*words: str, fails: bool = False) -> str:
-        environment = {"MES_DATABASE_URL": plant, "PATH": "/usr/bin:/bin", "COLUMNS": "200", "NO_COLOR": "1"}
+        environment = os.environ | {"MES_DATABASE_URL": plant, "COLUMNS": "200", "NO_COLOR": "1"}
         command = [sys.executable, "-m", "mes.cli", *words]
         ran = subprocess.run(command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True)
         assert (ran.returncode != 0) is fails, ran.stdout + ran.stderr
