@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from mes import cli_cells, log
 from mes.actor import Actor, Role
+from mes.cli_events import events
 from mes.cli_labels import labels
 from mes.cli_orders import orders
 from mes.commands import Commands
@@ -336,6 +337,7 @@ _use = Commands(with_database, operator)
 for _name in ("cells", "kits", "deliveries", "lots"):
     cli.add_typer(getattr(cli_cells, _name)(_use), name=_name)
 cli.add_typer(orders(_use), name="orders")
+cli.add_typer(events(_use), name="events")
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from mes import clock, journal, log, outbox
+from mes import clock, journal, log
 from mes.actor import Actor
 from mes.errors import Malformed, Unavailable
 from mes.message import Message
@@ -106,9 +106,6 @@ class ActFunction(Protocol[M_contra, A_co]):
     def __call__(self, session: Session, message: M_contra, /) -> Awaitable[A_co]: ...
 
 
-_TELL = Prepared(outbox.TELL)
-
-
 class Database:
     """The plant's database: `transact` for acts, `reading` for reads."""
 
@@ -147,12 +144,6 @@ class Database:
                 yield ReadSession(connection, driver, self.frozen)
         except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, OSError) as error:
             _raise_unless_race(error, 0)
-
-    async def relay_events(self, batch: int = 1000) -> int:
-        """Tell a batch of events from the outbox; returns how many topics were told."""
-        async with self._session(read_only=False) as (_, driver):
-            rows = await driver.fetch(_TELL.sql, *({"batch": batch, "channel": outbox.CHANNEL}[n] for n in _TELL.names))
-        return int(rows[0]["topics"])
 
     async def close(self) -> None:
         """Close every connection."""

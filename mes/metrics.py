@@ -1,4 +1,4 @@
-"""What Prometheus reads: permits, refusals by reason, reports, latencies, gateway links, outbox age."""
+"""What Prometheus reads: permits, refusals, reports, latencies, gateway links, outbox age, subscribers' lag."""
 
 import os
 from collections.abc import Sequence
@@ -18,7 +18,12 @@ LATENCY = Histogram(
 ERRORS = Counter("mes_errors_total", "Requests that were not carried out.", ["code"])
 
 
-def render(links: Sequence[tuple[str, bool, int]], outbox_age_s: float, outbox_length: int) -> bytes:
+def render(
+    links: Sequence[tuple[str, bool, int]],
+    outbox_age_s: float,
+    outbox_length: int,
+    subscriptions: Sequence[tuple[str, int, float, int]],
+) -> bytes:
     """Write all metrics: those counted here, by all workers, and those read from the database just now.
 
     `links`: (station, connected, dead letters its gateway keeps).
@@ -37,4 +42,11 @@ def render(links: Sequence[tuple[str, bool, int]], outbox_age_s: float, outbox_l
         letters.labels(station).set(dead_letters)
     Gauge("mes_outbox_age_seconds", "Age of the oldest event not told yet.", registry=registry).set(outbox_age_s)
     Gauge("mes_outbox_length", "Events not told yet.", registry=registry).set(outbox_length)
+    waiting = Gauge("mes_subscription_waiting", "Events still to be taken.", ["subscription"], registry=registry)
+    lag = Gauge("mes_subscription_lag_seconds", "Age of the oldest of them.", ["subscription"], registry=registry)
+    missed = Gauge("mes_subscription_missed", "Purged before they were taken.", ["subscription"], registry=registry)
+    for name, events, seconds, lost in subscriptions:
+        waiting.labels(name).set(events)
+        lag.labels(name).set(seconds)
+        missed.labels(name).set(lost)
     return text + generate_latest(registry)

@@ -33,6 +33,17 @@ class Settings(BaseSettings):
     sscc_prefix: Annotated[str | None, Field(pattern=r"^[0-9]{7,12}$")] = Field(
         None, description="The plant's GS1 company prefix, with which crates are numbered."
     )
+    enterprise: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(
+        "plant", description="First part of every event's source: /ENTERPRISE/site/line/station."
+    )
+    event_days: Annotated[float, Field(gt=0, le=3650)] = Field(30, description="Days for which events are kept.")
+    event_days_untaken: Annotated[float, Field(gt=0, le=3650)] = Field(
+        90, description="Days after which events go even if a subscriber hasn't taken them."
+    )
+    event_key: SecretStr | None = Field(None, description="From which the signing secrets of webhooks are derived.")
+    mqtt_logins: dict[str, SecretStr] = Field(
+        {}, description='Log-ins at brokers by name of the subscription, as JSON: {"cloud": "user:password"}.'
+    )
     log_format: Literal["json", "text"] = Field("json", description="Log lines for machines or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 

@@ -3,6 +3,7 @@
 from mes import journal, outbox
 from mes.cells import models as cells
 from mes.cycles import models as cycles
+from mes.events import models as events
 from mes.execution import models as execution
 from mes.genealogy import models as genealogy
 from mes.kits import models as kits
@@ -23,6 +24,7 @@ ALL = (
     outbox,
     cells,
     cycles,
+    events,
     execution,
     genealogy,
     kits,

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from mes.table import Key, Table
 
 
-
 class Event(Table):
     """One event. Ids rise in the order of telling and become visible in that order; they may have gaps.
 
@@ -17,9 +16,7 @@ class Event(Table):
     """
 
     __tablename__ = "event"
-    __table_args__ = (
-        Index("ix_event_state", "path", "topic", "id", postgresql_where="topic IN ('link', 'cycle')"),
-    )
+    __table_args__ = (Index("ix_event_state", "path", "topic", "id", postgresql_where="topic IN ('link', 'cycle')"),)
 
     id: Mapped[Key]
     at: Mapped[datetime]

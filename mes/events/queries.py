@@ -150,9 +150,7 @@ async def get_subscription(session: ReadSession, name: str) -> SubscriptionAnswe
 
 async def subscribers(session: ReadSession, name: str | None = None) -> list[Subscriber]:
     """Who is to be brought events: all, or one."""
-    return [
-        Subscriber(**{**row, "state": State(row["state"])}) for row in await session.run(_SUBSCRIBERS, name=name)
-    ]
+    return [Subscriber(**{**row, "state": State(row["state"])}) for row in await session.run(_SUBSCRIBERS, name=name)]
 
 
 def _event(row: asyncpg.Record) -> EventRow:

@@ -32,7 +32,7 @@ class SubscriptionExists(Conflict):
 
 
 class NoEventKey(Conflict):
-    """Webhooks can't be signed: set MES_EVENT_KEY, better as the file mes_event_key, to at least 32 random characters."""
+    """Webhooks can't be signed: set MES_EVENT_KEY, better as the file mes_event_key, to 32 random characters."""
 
 
 # One NOTIFY a batch and topic, with the commit that moves the rows: what is told is in the stream, or it is not told.
@@ -43,7 +43,8 @@ _RELAY = Prepared(
              gone AS (DELETE FROM outbox o USING due WHERE o.id = due.id RETURNING o.id, o.at, o.topic, o.payload),
              placed AS (
                  SELECT g.*, coalesce(g.payload ->> 'station', (
-                            SELECT s.code FROM unit u JOIN cycle c ON c.unit_id = u.id JOIN station s ON s.id = c.station_id
+                            SELECT s.code FROM unit u JOIN cycle c ON c.unit_id = u.id
+                            JOIN station s ON s.id = c.station_id
                             WHERE u.serial = g.payload ->> 'serial' ORDER BY c.id DESC LIMIT 1)) AS station
                  FROM gone g),
              told AS (
@@ -59,7 +60,7 @@ _RELAY = Prepared(
         """
     ).bindparams(bindparam("batch", type_=BigInteger), bindparam("channel", type_=Text))
 )
-# Only a beginning of the stream goes: up to the first event that is young, or that somebody waits for and isn't ancient.
+# Only the stream's beginning goes: up to the first event that is young, or waited for and not ancient.
 _PURGE = Prepared(
     text(
         """
@@ -97,7 +98,8 @@ _ADVANCE = Prepared(
     text(
         """
         UPDATE subscription SET position = greatest(position, :position),
-               state = CASE WHEN :is_gone THEN 'disabled' WHEN CAST(:error AS text) IS NULL THEN 'active' ELSE 'failing' END,
+               state = CASE WHEN :is_gone THEN 'disabled' WHEN CAST(:error AS text) IS NULL THEN 'active'
+                            ELSE 'failing' END,
                failing_since = CASE WHEN :is_gone OR CAST(:error AS text) IS NULL THEN NULL
                                     ELSE coalesce(failing_since, :at) END,
                last_error = coalesce(:error, last_error)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from mes import clock, metrics, permissions
+from mes.events.queries import subscriptions
 from mes.http import ActorOf, DatabaseOf, as_json, reads
 from mes.records.histogram import Picture, draw, last_grading, lot_values
 from mes.records.line import line_now, ready, stations_now
@@ -73,6 +74,7 @@ async def read_metrics(database: DatabaseOf, actor: ActorOf) -> Response:
     async with database.reading() as session:
         health, waiting = await ready(session)
         stations = await stations_now(session)
+        subscribed = [(s.name, s.waiting, s.waiting_s, s.missed) for s in await subscriptions(session)]
     links = [(s.station, s.link == "connected", s.dead_letters) for s in stations if s.link != "none"]
-    text = metrics.render(links, health.outbox_age_s, waiting)
+    text = metrics.render(links, health.outbox_age_s, waiting, subscribed)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

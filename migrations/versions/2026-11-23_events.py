@@ -30,9 +30,7 @@ def create_stream() -> None:
         sa.Column("path", sa.Text()),
         sa.Column("payload", postgresql.JSONB(), nullable=False),
     )
-    op.create_index(
-        "ix_event_state", "event", ["path", "topic", "id"], postgresql_where="topic IN ('link', 'cycle')"
-    )
+    op.create_index("ix_event_state", "event", ["path", "topic", "id"], postgresql_where="topic IN ('link', 'cycle')")
     op.create_table(
         "event_stream",
         sa.Column("id", sa.BigInteger(), primary_key=True, autoincrement=False),
