@@ -49,12 +49,14 @@ def first_article_due(
     return f"{message.serial}, {why}"
 
 
-async def open_first_article(session: Session, station_id: int, cycle_id: int, why: str, people: Sequence[str]) -> None:
+async def open_first_article(
+    session: Session, station: str, station_id: int, cycle_id: int, why: str, people: Sequence[str]
+) -> None:
     """Note that a cycle is a first article: the station waits until it is signed."""
     values = {"station_id": station_id, "cycle_id": cycle_id, "why": why, "opened_at": session.at}
     values["operators"] = list(people)
     await session.execute(insert(FirstArticle).values(values))
-    session.tell("first_article", station_id=station_id)
+    session.tell("first_article", station=station, state="open", why=why)
 
 
 async def sign_first_article(session: Session, message: FirstArticleSignature) -> FirstArticleAnswer:
@@ -73,5 +75,5 @@ async def sign_first_article(session: Session, message: FirstArticleSignature) -
     left = select(FirstArticle.id).join(Station, Station.id == FirstArticle.station_id)
     still = left.where(Station.code == message.station, FirstArticle.signed_at.is_(None)).limit(1)
     is_open = (await session.execute(still)).first() is not None
-    session.tell("first_article", station=message.station)
+    session.tell("first_article", station=message.station, state="signed", verdict=message.verdict)
     return FirstArticleAnswer(station=message.station, why=found.why, verdict=message.verdict, is_open=is_open)

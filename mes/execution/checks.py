@@ -49,7 +49,7 @@ async def record_check(session: Session, message: CheckReport) -> CheckAnswer:
     if not values["passed"]:
         window = await _window(session, check)
         suspects = await passed_serials(session, window, SHOWN + 1)
-    session.tell("check", station=message.station, passed=values["passed"])
+    session.tell("check", station=message.station, kind=message.kind, tool=message.tool, passed=values["passed"])
     return CheckAnswer(
         check=check,
         station=message.station,

@@ -55,7 +55,15 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
         operator=message.operator,
         second_operator=message.second_operator,
     )
-    session.tell("permit", station=message.station, serial=message.serial, granted=not said)
+    session.tell(
+        "permit",
+        station=message.station,
+        serial=message.serial,
+        cycle=message.cycle,
+        operation=step.operation if step else None,
+        granted=not said,
+        refusals=[reason.code for reason in said],
+    )
     return answers.permit(message, subject.plan, step, said, asked.judgement.waived)
 
 

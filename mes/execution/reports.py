@@ -98,7 +98,16 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         await _follow(session, message, subject, seen, rows[0]["id"], follows)
     else:
         session.write_last(*_WRITE, **result)
-    session.tell("cycle", station=message.station, serial=message.serial, verdict=verdict, state=state)
+    session.tell(
+        "cycle",
+        station=message.station,
+        serial=message.serial,
+        cycle=message.cycle,
+        operation=step.operation,
+        verdict=verdict,
+        state=state,
+        findings=[finding.code for finding in said],
+    )
     return answer
 
 
@@ -141,12 +150,18 @@ async def _follow(
     broken = NewHold(follows.broken) if follows.broken else None
     if subject.unit and (follows.inherited or broken):
         await quality.hold_upward(
-            session, subject.unit.id, cycle_id, follows.inherited, broken, is_inside=bool(seen.above)
+            session,
+            subject.unit.id,
+            message.serial,
+            cycle_id,
+            follows.inherited,
+            broken,
+            is_inside=bool(seen.above),
         )
     elif subject.lot:
-        await quality.hold_lot(session, subject.lot.id, cycle_id, follows.inherited, broken)
+        await quality.hold_lot(session, subject.lot.id, message.serial, cycle_id, follows.inherited, broken)
     if follows.article and seen.station_id is not None:
-        await open_first_article(session, seen.station_id, cycle_id, follows.article, message.people)
+        await open_first_article(session, message.station, seen.station_id, cycle_id, follows.article, message.people)
 
 
 def _to_review(progress: Progress, step: StepPlan, verdict: Verdict, said: Sequence[Said]) -> str | None:

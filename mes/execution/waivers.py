@@ -57,7 +57,8 @@ async def grant_waiver(session: Session, message: WaiverRequest) -> WaiverAnswer
         "approved_at": session.at,
     }
     number: int = (await session.execute(insert(Waiver).values(values).returning(Waiver.id))).scalar_one()
-    session.tell("waiver", waiver=number)
+    named = message.model_dump(mode="json", include={"rule", "serials", "station", "operation"}, exclude_none=True)
+    session.tell("waiver", waiver=number, state="granted", **named)
     return (await list_waivers(session, waiver=number))[0]
 
 
@@ -67,5 +68,5 @@ async def revoke_waiver(session: Session, message: WaiverNumber) -> WaiverAnswer
     open_ = update(Waiver).where(Waiver.id == message.waiver, Waiver.revoked_at.is_(None)).values(closing)
     if not (await session.execute(open_)).rowcount:
         raise NotFound(kind="waiver in force", name=message.waiver)
-    session.tell("waiver", waiver=message.waiver)
+    session.tell("waiver", waiver=message.waiver, state="revoked")
     return (await list_waivers(session, waiver=message.waiver))[0]

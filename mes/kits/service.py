@@ -172,7 +172,7 @@ async def release_kit(session: Session, message: KitRelease) -> KitContent:
     closing = {"ended_at": session.at, "ended_by": f"released by {session.actor.name}: {message.reason}"}
     await session.execute(update(KitCell).where(KitCell.kit_id == kit.id, KitCell.ended_at.is_(None)).values(closing))
     await session.execute(update(Kit).where(Kit.id == kit.id).values(state="released"))
-    session.tell("kits", released=message.kit)
+    session.tell("kits", kit=message.kit, state="released")
     return await read_kit(session, message.kit)
 
 

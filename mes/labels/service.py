@@ -57,7 +57,7 @@ async def print_label(session: Session, message: LabelRequest) -> JobAnswer:
         "tries": 0,
     }
     number: int = (await session.execute(insert(PrintJob).values(values).returning(PrintJob.id))).scalar_one()
-    session.tell("label", job=number)
+    session.tell("label", job=number, subject=message.subject, printer=message.printer)
     return (await jobs(session, job=number))[0]
 
 

@@ -36,7 +36,7 @@ _COUNT_FINISHED = Prepared(
         UPDATE work_order SET finished = finished + 1,
                state = CASE WHEN finished + 1 = quantity AND state IN ('released', 'started', 'on_hold')
                             THEN 'completed' ELSE state END
-        WHERE id = :order_id AND part_id = :part_id RETURNING state
+        WHERE id = :order_id AND part_id = :part_id RETURNING state, number
         """
     ).bindparams(bindparam("order_id", type_=BigInteger), bindparam("part_id", type_=BigInteger))
 )
@@ -140,4 +140,4 @@ async def count_finished(session: Session, order_id: int, part_id: int) -> None:
     """Count a finished unit of the order's own part; the last one completes the order."""
     rows = await session.run(_COUNT_FINISHED, order_id=order_id, part_id=part_id)
     if rows and rows[0]["state"] == State.COMPLETED:
-        session.tell("order", order_id=order_id, state=State.COMPLETED)
+        session.tell("order", order=rows[0]["number"], state=State.COMPLETED)

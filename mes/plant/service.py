@@ -107,10 +107,11 @@ async def record_links(session: Session, message: LinkReport) -> None:
     )
     if unknown := [row["code"] for row in rows if not row["known"]]:
         raise NotFound(kind="station", name=", ".join(unknown))
-    changed = [row["code"] for row in rows if row["changed"]]
-    if changed:
-        session.tell("link", gateway=message.gateway, stations=changed)
-    else:
+    changed = {row["code"] for row in rows if row["changed"]}
+    for link in links:
+        if link.station in changed:
+            session.tell("link", gateway=message.gateway, **link.model_dump(mode="json"))
+    if not changed:
         session.repeated()
 
 

@@ -157,6 +157,22 @@ async def signatures(session: ReadSession, holds: Collection[int]) -> list[tuple
     return [tuple(row) for row in await session.run(_SIGNED, holds=list(holds))]
 
 
+_HELD = Prepared(
+    text(
+        """
+        SELECT DISTINCT u.serial, l.number FROM hold h LEFT JOIN unit u ON u.id = h.unit_id
+        LEFT JOIN lot l ON l.id = h.lot_id WHERE h.id = ANY(:holds) ORDER BY 1, 2
+        """
+    ).bindparams(bindparam("holds", type_=ARRAY(BigInteger)))
+)
+
+
+async def held_names(session: ReadSession, holds: Collection[int]) -> tuple[list[str], list[str]]:
+    """The serials and the lots that holds are on."""
+    rows = await session.run(_HELD, holds=list(holds))
+    return [row[0] for row in rows if row[0] is not None], [row[1] for row in rows if row[1] is not None]
+
+
 async def holds(
     session: ReadSession,
     *,

@@ -19,7 +19,7 @@ from mes.quality.messages import (
     ReleaseRequest,
 )
 from mes.quality.models import Containment, Hold, HoldSignature
-from mes.quality.queries import Subjects, lock_above, lock_open_holds, lock_subjects, signatures
+from mes.quality.queries import Subjects, held_names, lock_above, lock_open_holds, lock_subjects, signatures
 from mes.statement import Prepared
 from mes.units.queries import lock_unit_ids
 
@@ -30,6 +30,9 @@ class NothingOpen(Conflict):
 
 class SignedAlready(Conflict):
     """{name} has signed for this release already. It waits for another person: {owed}."""
+
+
+TOLD = 1000  # serials in one event; `held` counts them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,22 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     )
     containment: int = (await session.execute(answer.returning(Containment.id))).scalar_one()
     await _hold_all(session, message, containment, subjects, suspects)
-    session.tell("hold", containment=containment, held=len(suspects))
+    held = sorted(suspects.values())
+    session.tell(
+        "hold",
+        **{name: value for name, value in question.items() if name != "serials"},
+        containment=containment,
+        state="open",
+        reason=message.reason,
+        held=len(held),
+        serials=held[:TOLD],
+    )
     return ContainAnswer(
         containment=containment,
         lot=message.lot,
         serial=message.serial,
         subjects=len(subjects.lots) + (1 if subjects.order else len(subjects.units)),
-        held=sorted(suspects.values()),
+        held=held,
     )
 
 
@@ -183,12 +195,31 @@ async def _sign(session: Session, holds: Sequence[Hold], reason: str) -> Release
         ids = [id_ for id_, signers in closed.items() if signers == names]
         closing = {"released_at": session.at, "released_by": names, "release_reason": reason}
         await session.execute(update(Hold).where(Hold.id.in_(ids)).values(closing))
-    session.tell("hold", released=len(closed))
+    if closed:
+        serials, lots = await held_names(session, list(closed))
+        session.tell(
+            "hold",
+            state="released",
+            reason=reason,
+            released=len(closed),
+            holds=list(closed)[:TOLD],
+            serials=serials[:TOLD],
+            lots=lots[:TOLD],
+        )
+    else:
+        session.tell("hold", state="signed", holds=[row["hold_id"] for row in new][:TOLD], owed=sorted(waiting))
     return ReleaseAnswer(released=len(closed), waiting=len(holds) - len(closed), owed=sorted(waiting))
 
 
 async def hold_upward(
-    session: Session, unit_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None, *, is_inside: bool
+    session: Session,
+    unit_id: int,
+    serial: str,
+    cycle_id: int,
+    inherited: Sequence[int],
+    broken: NewHold | None,
+    *,
+    is_inside: bool,
 ) -> None:
     """Hold a unit that a report was about, and whatever it is in: the holds of what was fitted, and what it broke."""
     units = await lock_above(session, unit_id) if is_inside else [unit_id]
@@ -197,11 +228,12 @@ async def hold_upward(
         await session.run(_INHERIT, units=units, holds=list(inherited), cycle_id=cycle_id, opened_by=who)
     if broken is not None:
         await open_holds(session, units, broken, cycle_id)
-    session.tell("hold", unit_id=unit_id)
+    reason = broken.reason if broken else None
+    session.tell("hold", serial=serial, state="open", reason=reason, inherited=len(inherited), held=len(units))
 
 
 async def hold_lot(
-    session: Session, lot_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
+    session: Session, lot_id: int, lot: str, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
 ) -> None:
     """Hold a lot that a report was about, and whatever of it is fitted already.
 
@@ -212,6 +244,8 @@ async def hold_lot(
         rows = await session.run(_READ, holds=list(inherited))
         holds += [NewHold(row["reason"], tuple(row["release_roles"])) for row in rows]
     opened = [id_ for hold in holds for id_ in await open_holds(session, [], hold, cycle_id, lots=[lot_id])]
+    if opened:
+        session.tell("hold", lot=lot, state="open", reason="; ".join(hold.reason for hold in holds))
     if opened and (suspects := await _lock_containing(session, [lot_id])):
         await session.run(
             _INHERIT, units=sorted(suspects), holds=opened, cycle_id=cycle_id, opened_by=session.actor.name

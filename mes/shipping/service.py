@@ -80,7 +80,7 @@ async def pack_unit(session: Session, message: CrateUnitRequest) -> PackAnswer:
         return PackAnswer(crate=crate.sscc, serial=unit.serial, packed=False, refusals=refused)
     values = {"crate_id": crate.id, "unit_id": unit.id, "put_in_at": session.at, "put_in_by": session.actor.name}
     await session.execute(insert(CrateUnit).values(values))
-    session.tell("crate", crate=crate.sscc, packed=unit.serial)
+    session.tell("crate", crate=crate.sscc, serial=unit.serial, change="packed")
     return PackAnswer(crate=crate.sscc, serial=unit.serial, packed=True)
 
 
@@ -95,7 +95,7 @@ async def unpack_unit(session: Session, message: CrateUnitRequest) -> CrateAnswe
         raise NotInCrate(serial=message.serial, crate=crate.sscc)
     reopened = {"state": following, "closed_at": None}
     await session.execute(update(Crate).where(Crate.id == crate.id).values(reopened))
-    session.tell("crate", crate=crate.sscc, unpacked=unit.serial)
+    session.tell("crate", crate=crate.sscc, serial=unit.serial, change="unpacked")
     return await get_crate(session, crate.sscc)
 
 

@@ -199,7 +199,7 @@ def test_no_use_no_act_and_no_route_is_out_of_sight() -> None:
     assert endpoints
     assert endpoints <= found
     named = {name.rpartition(".")[2] for name in acts(CODE)}
-    assert set(permissions.ALLOWED) - {"read", "read_metrics"} <= named
+    assert set(permissions.ALLOWED) - {"read", "read_events", "read_metrics"} <= named
 
 
 def _endpoints() -> list[Any]:
