@@ -20,7 +20,12 @@ After = Annotated[int | None, typer.Option(help="Begin after this event; with th
 def events(use: Commands) -> typer.Typer:
     """Make `mes events`."""
     app = typer.Typer(help="The plant's events, and who is brought them.", no_args_is_help=True)
+    _add_subscribing(app, use)
+    _add_looking(app, use)
+    return app
 
+
+def _add_subscribing(app: typer.Typer, use: Commands) -> None:
     @app.command("subscribe-webhook")
     def subscribe_webhook(address: str, topics: Topics = "", name: Name = None, after: After = None) -> None:
         """Post each event to an address, signed. Its secret is shown this once."""
@@ -55,15 +60,6 @@ def events(use: Commands) -> typer.Typer:
         message = use.read(BrokerRequest, **said, name=_name(name, address), after=after)
         use.act_on(subscribe_broker, message, show_subscription, as_json=False)
 
-    @app.command("list")
-    def list_all(as_json: AsJson = False) -> None:
-        """List who is brought events, how far each has taken them, and what stops it."""
-        found = use.with_database(_list)
-        if as_json:
-            typer.echo("[" + ",".join(one.model_dump_json() for one in found) + "]")
-        else:
-            Console().print(_table(found))
-
     @app.command("remove")
     def remove(name: str) -> None:
         """Bring it no more events; a webhook's secret is void."""
@@ -74,6 +70,17 @@ def events(use: Commands) -> typer.Typer:
         use.with_database(lambda database: database.transact(unsubscribe, message, use.operator()))
         typer.echo(f"{name} is brought no more events.")
 
+
+def _add_looking(app: typer.Typer, use: Commands) -> None:
+    @app.command("list")
+    def list_all(as_json: AsJson = False) -> None:
+        """List who is brought events, how far each has taken them, and what stops it."""
+        found = use.with_database(_list)
+        if as_json:
+            typer.echo("[" + ",".join(one.model_dump_json() for one in found) + "]")
+        else:
+            Console().print(_table(found))
+
     @app.command("tail")
     def tail(
         topics: Topics = "",
@@ -82,8 +89,6 @@ def events(use: Commands) -> typer.Typer:
     ) -> None:
         """Print events as CloudEvents, one a line, as they are told; Ctrl-C ends it."""
         use.with_database(lambda database: _follow(database, _split(topics), after, once=once))
-
-    return app
 
 
 def show_subscription(found: SubscriptionAnswer) -> str:

@@ -1,11 +1,12 @@
 """Every setting, read from the environment (prefix MES_); deploy/mes.env.example explains each."""
 
+import json
 import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,9 +42,9 @@ class Settings(BaseSettings):
         90, description="Days after which events go even if a subscriber hasn't taken them."
     )
     event_key: SecretStr | None = Field(None, description="From which the signing secrets of webhooks are derived.")
-    mqtt_logins: dict[str, SecretStr] = Field(
-        {}, description='Log-ins at brokers by name of the subscription, as JSON: {"cloud": "user:password"}.'
-    )
+    mqtt_logins: Annotated[
+        dict[str, SecretStr], BeforeValidator(lambda told: json.loads(told) if isinstance(told, str) else told)
+    ] = Field({}, description='Log-ins at brokers by name of the subscription, as JSON: {"cloud": "user:password"}.')
     log_format: Literal["json", "text"] = Field("json", description="Log lines for machines or for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 

@@ -98,16 +98,8 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         await _follow(session, message, subject, seen, rows[0]["id"], follows)
     else:
         session.write_last(*_WRITE, **result)
-    session.tell(
-        "cycle",
-        station=message.station,
-        serial=message.serial,
-        cycle=message.cycle,
-        operation=step.operation,
-        verdict=verdict,
-        state=state,
-        findings=[finding.code for finding in said],
-    )
+    named = {"station": message.station, "serial": message.serial, "cycle": message.cycle, "operation": step.operation}
+    session.tell("cycle", **named, verdict=verdict, state=state, findings=[finding.code for finding in said])
     return answer
 
 

@@ -28,6 +28,7 @@ class Receiver:
     types: list[str] = field(default_factory=list)
     elsewhere: int = 0
     came: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     before_answer: Callable[[], Awaitable[None]] | None = None
 
     async def take(self, request: Request) -> Response:
@@ -50,9 +51,9 @@ class Receiver:
         return Response(status_code=204)
 
     async def heard(self, count: int) -> list[dict[str, Any]]:
-        """Wait until so many events were taken."""
+        """Wait until so many different events were taken."""
         async with asyncio.timeout(20):
-            while len(self.taken) < count:
+            while len({event["id"] for event in self.taken}) < count:
                 self.came.clear()
                 await self.came.wait()
         return self.taken
@@ -67,4 +68,7 @@ async def running(receiver: Receiver) -> AsyncIterator[Receiver]:
     ]
     async with serving(Starlette(routes=routes)) as host:
         receiver.address = f"http://{host}/events"
-        yield receiver
+        try:
+            yield receiver
+        finally:
+            receiver.over.set()

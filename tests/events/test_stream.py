@@ -36,7 +36,7 @@ async def test_events_come_in_the_order_of_their_telling_with_their_station(plan
     assert (told["permit"].path, told["move"].path, told["other"].path) == (path, path, None)
     assert told["cycle"].payload["serial"] == module
     assert told["cycle"].payload["operation"] == "020"
-    assert told["cycle"].payload["verdict"] == "passed"
+    assert told["cycle"].payload["verdict"] == "failed"  # nothing was fitted
     assert told["permit"].payload["refusals"] == []
 
 

@@ -119,7 +119,7 @@ async def test_killed_between_delivery_and_position_it_brings_the_same_again(
     async def hang() -> None:
         if len(receiver.taken) == 2:
             first_taken.set()
-            await asyncio.get_running_loop().create_future()
+            await receiver.over.wait()
 
     receiver.before_answer = hang
     killed = asyncio.create_task(deliver(database))
@@ -140,7 +140,7 @@ async def test_a_receiver_that_does_not_answer_is_given_up(
     monkeypatch.setattr(webhook, "TAKE_S", 0.2)
 
     async def hang() -> None:
-        await asyncio.get_running_loop().create_future()
+        await receiver.over.wait()
 
     receiver.before_answer = hang
     await tell_numbers(database, 1)
