@@ -1,5 +1,11 @@
 """MQTT: published by ISA-95 path, acknowledged before it counts, states retained. A real broker on a real port."""
 
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+
+import aiomqtt
 import pytest
 from structlog.testing import capture_logs
 
@@ -180,3 +186,42 @@ async def test_killed_before_its_position_is_kept_it_publishes_the_same_again(da
         await deliver(database)
     ids = [m.event["id"] for m in mood.events]
     assert ids == ids[:2] * 2
+
+
+@pytest.fixture
+async def mosquitto() -> AsyncIterator[int]:
+    """Another maker's broker, where this machine has it; its port."""
+    program = shutil.which("mosquitto")
+    if program is None:
+        pytest.skip("mosquitto isn't installed: the broker of an independent maker is not tried")
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(program, "-p", str(port), stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if b"running" in line:
+            break
+    yield port
+    process.terminate()
+    await process.communicate()
+
+
+async def test_mosquitto_takes_events_and_retains_states(plant: Database, mosquitto: int) -> None:
+    path = await path_of(plant)
+    await subscribe(plant, mosquitto, topics=["cycle", "note"])
+    reader = aiomqtt.Client("127.0.0.1", mosquitto, protocol=aiomqtt.ProtocolVersion.V5, identifier="reader")
+    async with asyncio.timeout(20), reader:
+        await reader.subscribe("acme/#", qos=1)
+        await tell(plant, Note(topic="cycle", station=STATION, number=1))
+        await tell_numbers(plant, 50, first=2)
+        assert await deliver(plant) is False
+        heard = []
+        async for message in reader.messages:
+            if not str(message.topic).endswith("/state/cycle"):
+                heard.append(json.loads(bytes(message.payload))["data"]["number"])  # type: ignore[arg-type]
+                assert message.properties is not None
+                assert message.properties.ContentType == "application/cloudevents+json; charset=utf-8"  # type: ignore[attr-defined]
+            if len(heard) == 51:
+                break
+        states = await retained(mosquitto, "acme/#", 1)
+    assert heard == list(range(1, 52))
+    assert states[f"acme/{path}/state/cycle"]["data"]["number"] == 1

@@ -44,7 +44,7 @@ async def test_subscribe_list_tail_remove(database: Database, database_name: str
     assert [one["name"] for one in json.loads(mes("list", "--json"))] == ["erp.example.org"]
     connection = await asyncpg.connect(server_url(database_name).replace("+asyncpg", ""))
     try:
-        acts = await connection.fetch("SELECT name, act::text AS whole FROM act WHERE name LIKE 'events.%'")
+        acts = await connection.fetch("SELECT name, act::text AS whole FROM act WHERE name LIKE 'events.%subscribe%'")
         assert [act["name"] for act in acts] == [
             "events.subscribe_webhook",
             "events.subscribe_broker",
