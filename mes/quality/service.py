@@ -188,7 +188,13 @@ async def _sign(session: Session, holds: Sequence[Hold], reason: str) -> Release
 
 
 async def hold_upward(
-    session: Session, unit_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None, *, is_inside: bool
+    session: Session,
+    unit_id: int,
+    cycle_id: int | None,
+    inherited: Sequence[int],
+    broken: NewHold | None,
+    *,
+    is_inside: bool,
 ) -> None:
     """Hold a unit that a report was about, and whatever it is in: the holds of what was fitted, and what it broke."""
     units = await lock_above(session, unit_id) if is_inside else [unit_id]
@@ -201,7 +207,7 @@ async def hold_upward(
 
 
 async def hold_lot(
-    session: Session, lot_id: int, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
+    session: Session, lot_id: int, cycle_id: int | None, inherited: Sequence[int], broken: NewHold | None
 ) -> None:
     """Hold a lot that a report was about, and whatever of it is fitted already.
 
