@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from mes.log import begin_request
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, HttpDoor, NotUnderstood
+from plc_adapters.keeping import KeepingDoor, Known
 from plc_adapters.links import Links
 from plc_adapters.mapping import LineMap, StationMap
 from plc_adapters.opcua.tag_handshake import open_port
@@ -26,17 +28,23 @@ from plc_adapters.port import (
     Reported,
     Unreadable,
 )
+from plc_adapters.spool import Spool
 
 log = structlog.get_logger()
 FIRST_WAIT_S = 0.1
 
 
-async def run_gateway(line: LineMap, url: str, key: SecretStr, letters_folder: Path) -> None:
+async def run_gateway(line: LineMap, url: str, key: SecretStr, letters_folder: Path, spool: Spool) -> None:
     """Serve every station of a line until cancelled."""
-    letters = DeadLetters(letters_folder)
-    links = Links(line.gateway, [station.code for station in line.stations], letters)
-    async with HttpDoor(url, key) as door, asyncio.TaskGroup() as tasks:
+    letters, codes = DeadLetters(letters_folder), [station.code for station in line.stations]
+    known = Known(timedelta(seconds=line.offline_for_s))
+    links = Links(line.gateway, codes, letters, spool)
+    async with HttpDoor(url, key) as mes, asyncio.TaskGroup() as tasks:
+        door = KeepingDoor(mes, spool, known, letters)
+        await door.recall()
         tasks.create_task(links.keep_telling(door), name="links")
+        tasks.create_task(door.forward(), name="forward")
+        tasks.create_task(door.keep_known(codes), name="known")
         for station in line.stations:
             tasks.create_task(serve(station.code, _opener(station), door, letters, links), name=station.code)
 

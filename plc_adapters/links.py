@@ -11,6 +11,7 @@ from mes import clock
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, DoorClosed
+from plc_adapters.spool import Spool
 
 log = structlog.get_logger()
 TOLD_EVERY_S = 15.0
@@ -24,11 +25,11 @@ class _Link:
 
 
 class Links:
-    """Whether each station is connected, since when, and how many of its dead letters wait."""
+    """Whether each station is connected, since when, and what of it waits: dead letters, kept results and answers."""
 
-    def __init__(self, gateway: str, stations: list[str], letters: DeadLetters) -> None:
+    def __init__(self, gateway: str, stations: list[str], letters: DeadLetters, spool: Spool | None = None) -> None:
         self.gateway = gateway
-        self._letters = letters
+        self._letters, self._spool = letters, spool
         self._links = {code: _Link("lost", clock.now(), letters.count(code)) for code in stations}
         self._changed = asyncio.Event()
         self._logged: set[str] = set()
@@ -67,6 +68,7 @@ class Links:
                 "state": link.state,
                 "since": link.since.isoformat(),
                 "dead_letters": link.dead_letters,
+                "kept": self._spool.count(code) if self._spool else 0,
             }
             for code, link in self._links.items()
         ]

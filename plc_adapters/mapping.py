@@ -129,9 +129,13 @@ class StationMap(_Part):
 
 
 class LineMap(_Part):
-    """A mapping file: the gateway's name and its stations."""
+    """A mapping file: the gateway's name and its stations.
+
+    `offline_for_s`: how old what the gateway knows may be when it answers permits without the MES; 0: it never does.
+    """
 
     gateway: Name
+    offline_for_s: Annotated[float, Field(ge=0, le=86_400)] = 900
     stations: Annotated[list[StationMap], Field(min_length=1, max_length=500)]
 
     @model_validator(mode="before")

@@ -16,6 +16,11 @@ link_up = Gauge("gateway_link_up", "1 while the station is connected", ["station
 dead_letters = Gauge("gateway_dead_letters", "Dead letters that wait for a person", ["station"])
 door_open = Gauge("gateway_door_open", "1 while the MES answers")
 
+spooled = Gauge("gateway_spooled", "Results and answers on this PC that the MES has not heard of", ["station"])
+spool_fill = Gauge("gateway_spool_fill", "How full the spool is, 0..1; an alarm from 0.7, a stop at 1")
+offline_permits = Counter("gateway_offline_permits", "Permits answered without the MES", ["station", "outcome"])
+known_age = Gauge("gateway_known_age_seconds", "Age of what the gateway knows of the record; -1: nothing")
+
 
 def publish(port: int) -> None:
     """Serve the numbers on the loopback address only; a collector on this PC fetches them."""

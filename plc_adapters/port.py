@@ -9,6 +9,7 @@ from mes.errors import MesError
 from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
 
 ASKER = "gateway"
+KEPT = "kept"  # the state of a unit whose result waits on the gateway's disk
 
 
 class LinkLost(MesError):

@@ -80,6 +80,8 @@ class StationNow(Message):
     failed: int
     refused: int
     dead_letters: int
+    kept: Annotated[int, Field(description="Results and answers that its gateway keeps for the MES.")] = 0
+    skew_s: Annotated[float | None, Field(description="How far its clock is ahead, in seconds.")] = None
 
 
 class LineNow(Message):

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
 from plc_adapters.mapping import StationMap, described
-from plc_adapters.port import ASKER, Asked, Problem, Reported, Turn, Unreadable
+from plc_adapters.port import ASKER, KEPT, Asked, Problem, Reported, Turn, Unreadable
 
+KEPT_TEXT = "Kept on the gateway until the MES is back."
 LONGEST_TEXT = 200  # a PLC's string is short; what doesn't fit stands on the screens
 GRANTED, REFUSED = 1, 2
 PASSED, FAILED, FINDINGS, DEAD_LETTER = 1, 2, 3, 9
@@ -144,7 +145,7 @@ def ack_words(answer: ReportAnswer | Problem) -> dict[str, Any]:
             one = answer.failures[0]
             text = f"{one.characteristic} {one.index}: {one.value}, expected {one.expected}"
         return {"AckCode": FAILED, "AckText": short(text)}
-    return {"AckCode": PASSED, "AckText": ""}
+    return {"AckCode": PASSED, "AckText": KEPT_TEXT if answer.unit_state == KEPT else ""}
 
 
 def short(text: str) -> str:
