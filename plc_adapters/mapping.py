@@ -10,7 +10,16 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from mes.errors import Malformed
 from mes.message import Code, Name
-from plc_adapters.profile_settings import Node, Part, Profile, ToggleSettings
+from plc_adapters.profile_settings import (
+    ArrivalSettings,
+    JobSettings,
+    JoiningSettings,
+    Node,
+    Part,
+    Profile,
+    ResultSettings,
+    ToggleSettings,
+)
 
 REQUIRED_WORDS = (
     *("ReqSeq", "ReqSerial", "PermitSeq", "PermitSerial", "PermitCode"),
@@ -40,8 +49,13 @@ _OPTIONAL: dict[Profile, tuple[str, ...]] = {
     "tag_handshake": OPTIONAL_WORDS,
     "toggle_handshake": tuple(word for word in OPTIONAL_WORDS if not word.endswith("Epoch")),
 }
-# The blocks of settings: of which profiles each may be, and the only ones that need it.
-_BLOCKS: dict[str, tuple[Profile, ...]] = {"toggle": ("toggle_handshake",)}
+_COMPANIONS: tuple[Profile, ...] = ("joining", "machinery_result", "job_control")
+# The blocks of settings: for which profiles each is.
+_BLOCKS: dict[str, tuple[Profile, ...]] = {
+    "toggle": ("toggle_handshake",),
+    "arrival": _COMPANIONS,
+    **{profile: (profile,) for profile in _COMPANIONS},
+}
 
 
 def _endpoint(text: str) -> str:
@@ -79,6 +93,10 @@ class StationMap(Part):
     namespace: Name
     profile: Profile = "tag_handshake"
     toggle: ToggleSettings | None = None
+    arrival: ArrivalSettings | None = None
+    joining: JoiningSettings | None = None
+    machinery_result: ResultSettings | None = None
+    job_control: JobSettings | None = None
     patterns: Patterns = Patterns()
     words: dict[str, Node | None] = {}
     extras: list[Literal[EXTRA_WORDS]] = []  # type: ignore[valid-type]
@@ -113,6 +131,10 @@ class StationMap(Part):
         for block, profiles in _BLOCKS.items():
             if getattr(self, block) is not None and self.profile not in profiles:
                 raise ValueError(f"{block} is for profile {' and '.join(profiles)}, not for {self.profile}")
+        if self.profile in _COMPANIONS and getattr(self, self.profile) is None:
+            raise ValueError(f"profile {self.profile} needs a block {self.profile}")
+        if self.profile == "job_control" and self.arrival is None:
+            raise ValueError("profile job_control needs a block arrival: no job can be ordered for an unknown unit")
         return self
 
     @property

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from plc_adapters.mapping import StationMap
-from plc_adapters.opcua import tag_handshake, toggle_handshake
+from plc_adapters.opcua import joining, tag_handshake, toggle_handshake
 from plc_adapters.port import OpensPort, Port
 from plc_adapters.profile_settings import Profile
 
 PROFILES: dict[Profile, Callable[[StationMap], AbstractAsyncContextManager[Port]]] = {
     "tag_handshake": tag_handshake.open_port,
     "toggle_handshake": toggle_handshake.open_port,
+    "joining": joining.open_port,
 }
 
 
