@@ -133,8 +133,8 @@ class StationMap(Part):
                 raise ValueError(f"{block} is for profile {' and '.join(profiles)}, not for {self.profile}")
         if self.profile in _COMPANIONS and getattr(self, self.profile) is None:
             raise ValueError(f"profile {self.profile} needs a block {self.profile}")
-        if self.profile == "job_control" and self.arrival is None:
-            raise ValueError("profile job_control needs a block arrival: no job can be ordered for an unknown unit")
+        if self.profile == "job_control" and not (self.arrival and self.arrival.answer.cycle):
+            raise ValueError("profile job_control needs a block arrival, with answer.cycle: which order was given")
         return self
 
     @property

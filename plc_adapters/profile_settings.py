@@ -70,9 +70,12 @@ class ResultSettings(Part):
     """Machinery Result Transfer: the ResultManagement object, and where in a result its values and curves stand.
 
     Paths are names with dots between; `*` stands for every element of an array: `ResultContent.*.Torque`.
+    `acknowledges: false` is for a machine without `AcknowledgeResults` (edition 1.00): what it lists is fetched again
+    after each reconnect.
     """
 
     results: Node
+    acknowledges: bool = True
     values: dict[Name, str] = {}
     curves: dict[Name, CurvePaths] = {}
     components: dict[Name, str] = {}

@@ -64,8 +64,8 @@ class Machine(Protocol):
         """Let the device forget results that are kept."""
         ...
 
-    async def lock(self) -> None:
-        """Forbid work until the next permit."""
+    async def lock(self, arrival: Arrival | None) -> None:
+        """Forbid work until the next permit; one already given for this very visit stays."""
         ...
 
     async def answer(self, arrival: Arrival, answer: PermitAnswer | Problem) -> None:
@@ -97,7 +97,7 @@ class CompanionPort:
             now = arrival.cycle if arrival else ""
             if now not in (self._answered, self._locked_for):
                 # Before anything is asked: what the last unit's permit had allowed ends with that unit.
-                await self._machine.lock()
+                await self._machine.lock(arrival)
                 self._locked_for = now
             if arrival is not None and now != self._answered:
                 yield self._asked(arrival)
@@ -153,16 +153,26 @@ class AnswerWords:
         return [node for node in named if node]
 
     async def write(self, arrival: Arrival, answer: PermitAnswer | Problem) -> None:
-        """Write the answer, the word that decides last."""
+        """Write the answer, the visit's number last: until it stands there, the answer isn't given."""
         words = permit_words(arrival.serial, answer)
         text, recipe = words["PermitText"], words["RecipeId"]
-        await self._set(serial=arrival.serial, cycle=arrival.cycle, text=text, recipe=recipe)
-        await self._set(granted=is_granted(answer))
+        await self._set(serial=arrival.serial, text=text, recipe=recipe, granted=is_granted(answer))
+        await self._set(cycle=arrival.cycle)
 
-    async def clear(self) -> None:
-        """Take the permit back, the word that decides first."""
-        await self._set(granted=False)
-        await self._set(serial="", cycle="")
+    async def given(self) -> str:
+        """The visit whose answer stands at the machine, if the mapping names where."""
+        node = self._nodes.cycle if self._nodes else None
+        if node is None:
+            return ""
+        (reading,) = await self._session.read([node])
+        return str(reading.value or "")
+
+    async def clear(self, arrival: Arrival | None) -> None:
+        """Take the permit back, the word that decides first; one for this very visit stays."""
+        if arrival and await self.given() == arrival.cycle:
+            return
+        await self._set(granted=False, cycle="")
+        await self._set(serial="", text="")
 
     async def _set(self, **values: Any) -> None:
         mapped = {name: getattr(self._nodes, name, None) for name in values}

@@ -115,10 +115,11 @@ class JoiningSystem:
         for one in ids:
             self._heard.pop(one, None)
 
-    async def lock(self) -> None:
-        """Disable the tool."""
-        await self._enable(False)
-        await self._words.clear()
+    async def lock(self, arrival: Arrival | None) -> None:
+        """Disable the tool, unless it was enabled for this very visit."""
+        if arrival is None or await self._words.given() != arrival.cycle:
+            await self._enable(False)
+        await self._words.clear(arrival)
 
     async def answer(self, arrival: Arrival, answer: PermitAnswer | Problem) -> None:
         """Enable the tool for this unit, or leave it disabled; say why where the mapping has a place for it."""
@@ -129,8 +130,8 @@ class JoiningSystem:
                 *(IJT, "SendTextIdentifiers", ("String", self._settings.asset_uri), ("String", identifiers)),
             )
             self._check("SendTextIdentifiers", status, text)
-        await self._words.write(arrival, answer)
         await self._enable(is_granted(answer))
+        await self._words.write(arrival, answer)
 
     async def _enable(self, enabled: bool) -> None:
         if self._settings.assets:

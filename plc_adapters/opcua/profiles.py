@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from plc_adapters.mapping import StationMap
-from plc_adapters.opcua import joining, tag_handshake, toggle_handshake
+from plc_adapters.opcua import job_control, joining, machinery_result, tag_handshake, toggle_handshake
 from plc_adapters.port import OpensPort, Port
 from plc_adapters.profile_settings import Profile
 
@@ -12,6 +12,8 @@ PROFILES: dict[Profile, Callable[[StationMap], AbstractAsyncContextManager[Port]
     "tag_handshake": tag_handshake.open_port,
     "toggle_handshake": toggle_handshake.open_port,
     "joining": joining.open_port,
+    "machinery_result": machinery_result.open_port,
+    "job_control": job_control.open_port,
 }
 
 

@@ -16,11 +16,11 @@ from plc_adapters.links import Links
 from plc_adapters.opcua.profiles import PROFILES
 from plc_adapters.simulated.plc_server import warm_up
 from tests.plc_adapters.device import TagDevice
-from tests.plc_adapters.machine_devices import JoiningDevice
+from tests.plc_adapters.machine_devices import JobDevice, JoiningDevice, ResultDevice
 from tests.plc_adapters.recording_door import RecordingDoor
 from tests.plc_adapters.toggle_device import FourPhaseDevice, ToggleDevice
 
-DEVICES = [TagDevice, FourPhaseDevice, ToggleDevice, JoiningDevice]
+DEVICES = [TagDevice, FourPhaseDevice, ToggleDevice, JoiningDevice, ResultDevice, JobDevice]
 
 
 class Gateway:

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 from plc_adapters.mapping import StationMap
+from plc_adapters.simulated.job_machine import JobMachine
 from plc_adapters.simulated.joining_system import JoiningSystem
 from plc_adapters.simulated.machine import ARRIVAL, SimulatedMachine
+from plc_adapters.simulated.result_machine import ResultMachine
 from tests.plc_adapters.device import BEGAN, station_map
 
 JOINTS = ["J1", "J2"]
@@ -50,9 +52,7 @@ class MachineDevice:
         at_hand = read("Arrival.Serial")
 
         def is_answered() -> bool:
-            if read("Answer.Serial") != at_hand or read("Answer.Cycle") in ("", self._cycle):
-                return False
-            return bool(read("Answer.Text")) or self.machine.is_allowed()
+            return read("Answer.Serial") == at_hand and read("Answer.Cycle") not in ("", self._cycle)
 
         await self._until(is_answered)
         return self.machine.is_allowed(), read("Answer.Serial")
@@ -110,3 +110,48 @@ class JoiningDevice(MachineDevice):
 
     async def garble(self) -> None:
         await self.machine.tell({"ResultMetaData": {"Classification": 1}})
+
+
+class ResultDevice(MachineDevice):
+    """A machine with Result Transfer."""
+
+    profile = "machinery_result"
+    settings = {
+        "results": "s=ResultManagement",
+        "values": {"leak_mbar": "ResultContent.*.Leak"},
+        "curves": {"pressure_curve": {"each": "ResultContent.*.Curve", "x": "Time", "y": "Pressure"}},
+        "components": {"SEAL": "ResultContent.*.Seal"},
+    }
+    machine: ResultMachine
+
+    def make(self) -> ResultMachine:
+        return ResultMachine(BEGAN, "urn:test")
+
+    async def work(self, serial: str, passed: bool) -> None:
+        await self.machine.work(serial, ok=passed)
+
+    async def garble(self) -> None:
+        await self.machine.tell({"ResultMetaData": {"ResultEvaluation": 3}})
+
+
+class JobDevice(MachineDevice):
+    """A machine that takes job orders."""
+
+    profile = "job_control"
+    settings = {
+        "receiver": "s=Receiver",
+        "provider": "s=Provider",
+        "work_master": "W7",
+        "values": {"power_w": "Power"},
+        "curves": {"power_curve": {"each": "Trace", "x": "Time", "y": "Power"}},
+    }
+    machine: JobMachine
+
+    def make(self) -> JobMachine:
+        return JobMachine(BEGAN, "urn:test")
+
+    async def work(self, serial: str, passed: bool) -> None:
+        await self.machine.work(serial, ok=passed)
+
+    async def garble(self) -> None:
+        await self.machine.tell("local-1", {"JobResponseData": []})
