@@ -14,8 +14,8 @@ from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, HttpDoor, NotUnderstood
 from plc_adapters.keeping import KeepingDoor, Known
 from plc_adapters.links import Links
-from plc_adapters.mapping import LineMap, StationMap
-from plc_adapters.opcua.tag_handshake import open_port
+from plc_adapters.mapping import LineMap
+from plc_adapters.opcua.profiles import opener
 from plc_adapters.port import (
     Acknowledgement,
     Asked,
@@ -46,7 +46,7 @@ async def run_gateway(line: LineMap, url: str, key: SecretStr, letters_folder: P
         tasks.create_task(door.forward(), name="forward")
         tasks.create_task(door.keep_known(codes), name="known")
         for station in line.stations:
-            tasks.create_task(serve(station.code, _opener(station), door, letters, links), name=station.code)
+            tasks.create_task(serve(station.code, opener(station), door, letters, links), name=station.code)
 
 
 async def serve(
@@ -135,7 +135,3 @@ def _count(station: str, found: Permit | Acknowledgement) -> None:
         outcome = getattr(found.answer, "verdict", "")
     counter = metrics.permits if isinstance(found, Permit) else metrics.reports
     counter.labels(station, outcome).inc()
-
-
-def _opener(station: StationMap) -> OpensPort:
-    return lambda: open_port(station)

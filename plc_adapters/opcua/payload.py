@@ -1,4 +1,4 @@
-"""Words to messages and answers to words, for the tag handshake; pure."""
+"""Words to messages and answers to words, for the handshakes by tags; pure."""
 
 import json
 import math
@@ -27,7 +27,7 @@ _WORK_WORDS = (
 REQUEST_WORDS = tuple(f"Req{word}" for word in _WORK_WORDS)
 RESULT_WORDS = (
     *(f"Done{word}" for word in _WORK_WORDS),
-    *("DoneReqSeq", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "DoneLotQuantities"),
+    *("DoneReqSeq", "DoneReqAt", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "DoneLotQuantities"),
 )
 
 
@@ -37,9 +37,10 @@ class _Wrong(Exception):
         super().__init__(expected)
 
 
-def request_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[str, str]) -> Asked | Unreadable:
+def request_of(
+    station: StationMap, turn: Turn, cycle: str, words: dict[str, Any], bad: dict[str, str]
+) -> Asked | Unreadable:
     """Make the question of a station out of its words; `bad` names the words that came without a value."""
-    cycle = f"{turn.epoch}-{turn.seq}"
 
     def build(wrong: list[dict[str, Any]]) -> Asked:
         message = {
@@ -57,13 +58,10 @@ def request_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict
     return built
 
 
-def result_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[str, str]) -> Reported | Unreadable:
-    """Make the report of a station out of its words, values and curves (read under `values.NAME`, `curves.NAME.1.x`).
-
-    A result carries the cycle of the request that permitted it; one run without asking has a number of its own.
-    """
-    asked = words.get("DoneReqSeq")
-    cycle = f"{turn.epoch}-{asked}" if asked else f"{turn.epoch}-d{turn.seq}"
+def result_of(
+    station: StationMap, turn: Turn, cycle: str, words: dict[str, Any], bad: dict[str, str]
+) -> Reported | Unreadable:
+    """Make the report out of a station's words, values and curves (read under `values.NAME`, `curves.NAME.1.y`)."""
 
     def build(wrong: list[dict[str, Any]]) -> Reported:
         values = {name: _try(wrong, _values, f"values.{name}", words) for name in station.values}

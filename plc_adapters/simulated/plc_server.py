@@ -32,6 +32,7 @@ _ARRAYS = {
     **dict.fromkeys(("ReqComponentPositions", "DoneComponentPositions"), _U32),
     "DoneLotQuantities": _REAL,
 }
+_BITS = {"Req", "Permit", "Done", "Ack"}
 _KINDS = {"number": _REAL, "boolean": _BOOL, "text": _TEXT}
 
 
@@ -43,7 +44,7 @@ class PlcServer:
         self._ids = ids
         self._types = types
         self._written = asyncio.Event()
-        for word in ("PermitSeq", "AckSeq"):
+        for word in {"PermitSeq", "AckSeq", "Permit", "Ack"} & ids.keys():
             server.iserver.aspace.add_datachange_callback(ids[word], AttributeIds.Value, self._on_written)
 
     @property
@@ -86,14 +87,7 @@ async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterato
 
     `kinds` tells for each of the mapped values whether it is number, boolean or text.
     """
-    server = Server(iserver=_CheapServer())
-    server.disable_clock()
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    server.set_identity_tokens([ua.AnonymousIdentityToken])
-    await server.init()
-    address = urlsplit(station.endpoint)
-    server.set_endpoint(station.endpoint)
-    server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)
+    server = await bare_server(station.endpoint)
     index = await server.register_namespace(station.namespace)
     ids: dict[str, ua.NodeId] = {}
     types: dict[str, ua.VariantType] = {}
@@ -108,6 +102,19 @@ async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterato
         yield PlcServer(server, ids, types)
     finally:
         await server.stop()
+
+
+async def bare_server(endpoint: str) -> Server:
+    """Make a server that has only the standard's nodes, ready to be filled and started."""
+    server = Server(iserver=_CheapServer())
+    server.disable_clock()
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    server.set_identity_tokens([ua.AnonymousIdentityToken])
+    await server.init()
+    address = urlsplit(endpoint)
+    server.set_endpoint(endpoint)
+    server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)
+    return server
 
 
 def warm_up() -> None:
@@ -126,6 +133,8 @@ def _words(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, st
             yield word, node, [], _ARRAYS[word]
         elif word in _COUNTERS or word in _SMALL:
             yield word, node, 0, _U32 if word in _COUNTERS else _U16
+        elif word in _BITS:
+            yield word, node, False, _BOOL
         elif word.endswith("At"):
             yield word, node, ua.get_win_epoch(), _TIME
         else:
