@@ -61,11 +61,13 @@ class Known:
         self.most_age = most_age
         self.standing: Standing | None = None
         self.read_at: datetime | None = None  # when it was last seen to be the record, by this PC's clock
+        self.taken = asyncio.Event()
         self._own: defaultdict[str, list[CycleStanding]] = defaultdict(list)
 
     def take(self, standing: Standing, at: datetime) -> None:
         """Take what was read; the cycles that it holds are the record's now."""
         self.standing, self.read_at = standing, at
+        self.taken.set()
         for serial, cycles in list(self._own.items()):
             subject = standing.subjects.get(serial)
             keys = {cycle.key for cycle in subject.cycles} if subject else set()
@@ -155,20 +157,20 @@ class KeepingDoor:
 
     async def forward(self) -> None:
         """Bring what waits to the MES, oldest first, for ever."""
-        busy: dict[asyncio.Task[None], Entry] = {}
-        while True:
-            self.spool.arrived.clear()
-            units = {unit for entry in busy.values() for unit in entry.units}
-            for entry in self.spool.oldest_first(units):
-                if len(busy) == AT_ONCE:
-                    break
-                busy[asyncio.create_task(self._bring(entry))] = entry
-            news = asyncio.create_task(self.spool.arrived.wait())
-            done, _ = await asyncio.wait({news, *busy}, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
-            for task in done - {news}:
-                del busy[task]  # type: ignore[arg-type]
-                task.result()
+        busy: dict[asyncio.Task[Any], Entry] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self.spool.arrived.clear()
+                units = {unit for entry in busy.values() for unit in entry.units}
+                for entry in self.spool.oldest_first(units):
+                    if len(busy) == AT_ONCE:
+                        break
+                    busy[tasks.create_task(self._bring(entry))] = entry
+                news = tasks.create_task(self.spool.arrived.wait())
+                done, _ = await asyncio.wait({news, *busy}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                for task in done - {news}:
+                    del busy[task]
 
     async def keep_known(self, stations: Sequence[str], every_s: float = 5.0) -> None:
         """Read what is kept of the record again and again, and keep it over a restart."""

@@ -134,9 +134,12 @@ class Spool:
             await self.left.wait_for(lambda: not self.holds(units))
 
     async def remember(self, name: str, body: str) -> None:
-        """Keep the newest of what is known under a name."""
+        """Keep the newest of what is known under a name; SpoolFull: the one before stays."""
         sql = "INSERT OR REPLACE INTO known (name, body, at) VALUES (?, ?, ?)"
-        await self._run(lambda: self._file.execute(sql, (name, body, clock.iso_now())))
+        try:
+            await self._run(lambda: self._change(sql, (name, body, clock.iso_now())))
+        except sqlite3.Error as error:
+            raise SpoolFull(path=self.path, reason=error) from error
 
     def remembered(self, name: str) -> str | None:
         """What was kept under a name."""
