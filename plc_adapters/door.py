@@ -14,6 +14,7 @@ from mes.execution.messages import (
     OfflinePermit,
     PermitAnswer,
     PermitRequest,
+    RecipeAnswer,
     ReportAnswer,
     ResultReport,
 )
@@ -56,6 +57,10 @@ class Door(Protocol):
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links once; DoorClosed when it can't be told."""
+        ...
+
+    def recipe_for(self, request: PermitRequest) -> RecipeAnswer | None:
+        """The recipe that the step asked for needs, as far as is known."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -58,7 +59,7 @@ async def serve(
         tried_at = loop.time()
         try:
             async with opens() as port:
-                links.connected(station)
+                links.connected(station, port)
                 await _serve_port(port, door, letters, links)
         except LinkLost as error:
             links.lost(station, str(error))
@@ -98,8 +99,9 @@ async def answer(heard: Heard, door: Door, letters: DeadLetters) -> Permit | Ack
 
 
 async def _serve_port(port: Port, door: Door, letters: DeadLetters, links: Links) -> None:
-    async for heard in port.requests():
+    async for said in port.requests():
         began = asyncio.get_running_loop().time()
+        heard = await _with_recipe(port, said, door) if isinstance(said, Asked) else said
         # A task of its own keeps the request's id to the lines of this request.
         found = await asyncio.create_task(answer(heard, door, letters))
         station = _station(heard)
@@ -108,6 +110,17 @@ async def _serve_port(port: Port, door: Door, letters: DeadLetters, links: Links
         await port.reply(found)
         metrics.answer_seconds.labels(station).observe(asyncio.get_running_loop().time() - began)
         _count(station, found)
+
+
+async def _with_recipe(port: Port, asked: Asked, door: Door) -> Asked:
+    """Have the machine hold the unit's recipe before the permit is asked for, and say in the request what it holds."""
+    recipe = door.recipe_for(asked.request)
+    if recipe is None or asked.request.recipe_digest == recipe.digest:
+        return asked
+    held = await port.load_recipe(recipe)
+    if held is None:
+        return asked
+    return replace(asked, request=asked.request.model_copy(update={"recipe_digest": held}))
 
 
 async def _dead(heard: Reported | Unreadable, problem: Problem, letters: DeadLetters) -> Acknowledgement:

@@ -16,6 +16,7 @@ from mes.execution.messages import (
     OfflinePermit,
     PermitAnswer,
     PermitRequest,
+    RecipeAnswer,
     ReportAnswer,
     ResultReport,
     Verdict,
@@ -26,7 +27,7 @@ from mes.measurements.rules import judge
 from mes.products.rules import StepPlan
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
-from plc_adapters.door import Door, DoorClosed, NotUnderstood
+from plc_adapters.door import DoorClosed, NotUnderstood
 from plc_adapters.port import KEPT, Problem, Reported, Turn
 from plc_adapters.spool import ALARM, Entry, Spool, SpoolFull, units_of
 
@@ -37,8 +38,20 @@ AT_ONCE = 8  # entries under way to the MES; those of one unit one after the oth
 REMEMBER_EVERY_S = 30.0
 
 
-class MesDoor(Door, Protocol):
-    """What the MES offers a gateway beyond the two messages. Each call is one try."""
+class MesDoor(Protocol):
+    """What the MES offers a gateway. Each call is one try; DoorClosed says that it may be repeated."""
+
+    async def permit(self, request: PermitRequest) -> PermitAnswer:
+        """Ask; the same cycle number gets the same answer."""
+        ...
+
+    async def report(self, report: ResultReport) -> ReportAnswer:
+        """Report; when this returns, the result is committed."""
+        ...
+
+    async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
+        """Tell the state of the links."""
+        ...
 
     @property
     def is_closed(self) -> bool:
@@ -79,7 +92,7 @@ class Known:
 
     def heard(self, report: ResultReport, verdict: Verdict | None = None) -> Verdict:
         """Note a result; its verdict: the MES's, or else by the limits that are known and the station's own."""
-        step = self._step(report)
+        step = self.step_of(report)
         judged = verdict or _judged(report, step)
         if step is not None:
             key, at = f"{report.station}/{report.cycle}", report.heard_at or clock.now()
@@ -99,15 +112,16 @@ class Known:
             )
         return decide(self.standing, request, self._own.get(request.serial, ()), at)
 
-    def _step(self, report: ResultReport) -> StepPlan | None:
-        if self.standing is None or report.station not in self.standing.stations:
+    def step_of(self, message: PermitRequest | ResultReport) -> StepPlan | None:
+        """The step that a message is about, as far as is known."""
+        if self.standing is None or message.station not in self.standing.stations:
             return None
-        subject = self.standing.subjects.get(report.serial)
+        subject = self.standing.subjects.get(message.serial)
         plan = self.standing.plans.get(subject.revision_id) if subject else None
         if subject is None or plan is None:
             return None
-        progress = progress_of(subject, plan, self._own.get(report.serial, ()))
-        return choose_step(progress, self.standing.stations[report.station].facts.operations, report.operation)
+        progress = progress_of(subject, plan, self._own.get(message.serial, ()))
+        return choose_step(progress, self.standing.stations[message.station].facts.operations, message.operation)
 
 
 class KeepingDoor:
@@ -154,6 +168,13 @@ class KeepingDoor:
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links once; DoorClosed when it can't be told."""
         await self._mes.links(gateway, stations)
+
+    def recipe_for(self, request: PermitRequest) -> RecipeAnswer | None:
+        """The recipe that the step asked for needs, as far as is known."""
+        step = self.known.step_of(request)
+        if step is None or step.recipe is None:
+            return None
+        return RecipeAnswer(name=step.recipe.name, digest=step.recipe.digest, parameters=step.recipe.parameters)
 
     async def forward(self) -> None:
         """Bring what waits to the MES, oldest first, for ever."""

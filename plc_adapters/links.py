@@ -11,6 +11,7 @@ from mes import clock
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, DoorClosed
+from plc_adapters.port import Port
 from plc_adapters.spool import Spool
 
 log = structlog.get_logger()
@@ -32,13 +33,15 @@ class Links:
         self._letters, self._spool = letters, spool
         self._links = {code: _Link("lost", clock.now(), letters.count(code)) for code in stations}
         self._changed = asyncio.Event()
+        self._ports: dict[str, Port] = {}
         self._logged: set[str] = set()
         for code, link in self._links.items():
             metrics.link_up.labels(code).set(0)
             metrics.dead_letters.labels(code).set(link.dead_letters)
 
-    def connected(self, station: str) -> None:
+    def connected(self, station: str, port: Port) -> None:
         """Note a link that is up; logged once."""
+        self._ports[station] = port
         if self._links[station].state != "connected":
             log.info("station_connected", station=station)
             self._set(station, "connected")
@@ -46,6 +49,7 @@ class Links:
 
     def lost(self, station: str, reason: str) -> None:
         """Note a link that is gone; logged once, however many tries follow."""
+        self._ports.pop(station, None)
         if station not in self._logged:
             log.warning("station_lost", station=station, reason=reason)
             self._logged.add(station)
@@ -68,6 +72,7 @@ class Links:
                 "state": link.state,
                 "since": link.since.isoformat(),
                 "dead_letters": link.dead_letters,
+                "skew_s": self._ports[code].skew_s if code in self._ports else None,
                 "kept": self._spool.count(code) if self._spool else 0,
             }
             for code, link in self._links.items()

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from mes.execution.messages import PermitAnswer, PermitRequest
+from mes.execution.messages import PermitAnswer, PermitRequest, RecipeAnswer
 from plc_adapters.mapping import StationMap, described
 from plc_adapters.opcua.payload import permit_words
 from plc_adapters.opcua.session import Session
@@ -83,6 +83,15 @@ class CompanionPort:
         self._locked_for: str | None = None
         self._answered: str | None = None
         self._open: dict[Turn, tuple[str, ...]] = {}
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far the machine's clock is ahead of this PC's, in seconds."""
+        return self._session.skew_s
+
+    async def load_recipe(self, _recipe: RecipeAnswer) -> str | None:
+        """Such a machine gets its recipe with the order, and has no word for what it holds."""
+        return None
 
     async def requests(self) -> AsyncIterator[Heard]:
         """Yield what is owed: a result before a request."""

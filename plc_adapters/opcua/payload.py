@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
+from mes.execution.messages import PermitAnswer, PermitRequest, RecipeAnswer, ReportAnswer, ResultReport
 from plc_adapters.mapping import StationMap, described
 from plc_adapters.port import ASKER, KEPT, Asked, Problem, Reported, Turn, Unreadable
 
@@ -123,11 +123,13 @@ def permit_words(serial: str, answer: PermitAnswer | Problem) -> dict[str, Any]:
         }
     if answer.recipe is None:
         return empty | {"PermitCode": GRANTED}
-    return empty | {
-        "PermitCode": GRANTED,
-        "RecipeId": f"{answer.recipe.name}@{answer.recipe.digest}",
-        "RecipeParameters": json.dumps(answer.recipe.parameters, ensure_ascii=False, separators=(",", ":")),
-    }
+    return empty | {"PermitCode": GRANTED} | recipe_words(answer.recipe)
+
+
+def recipe_words(recipe: RecipeAnswer) -> dict[str, Any]:
+    """A recipe as a machine is given it; it says NAME@DIGEST back when it holds it."""
+    parameters = json.dumps(recipe.parameters, ensure_ascii=False, separators=(",", ":"))
+    return {"RecipeParameters": parameters, "RecipeId": f"{recipe.name}@{recipe.digest}"}
 
 
 def ack_words(answer: ReportAnswer | Problem) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
+from mes import clock
 from plc_adapters.port import LinkLost
 
 T = TypeVar("T")
@@ -22,6 +24,7 @@ SESSION_MS = 30_000  # frees a crashed client's session: PLCs have few
 WATCHDOG_S = 5.0  # a second would declare healthy slow PLCs dead; their heartbeat is the fast signal
 MOST_AT_ONCE = 500
 QUEUE = 10
+SKEW_EVERY_S = 30.0
 EVENT_QUEUE = 1_000
 Argument = tuple[str, Any]  # the built-in type's name (an empty "ContentFilter" as well), and the value
 _READ_LIMIT, _WRITE_LIMIT, _ITEM_LIMIT = (
@@ -59,6 +62,7 @@ class Session:
         self._limits = (MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE)
         self._types: dict[str, ua.VariantType] = {}
         self._changed = asyncio.Event()
+        self.skew_s: float | None = None  # how far the server's clock is ahead of this PC's
         self._lost: str | None = None
         self._heard: Callable[[list[Any]], None] | None = None
 
@@ -90,6 +94,24 @@ class Session:
             bad = [f"{node} {status.name}" for (node, _), status in zip(chunk, results, strict=True) if status.is_bad()]
             if bad:
                 raise LinkLost(station=self._station, reason=f"not written: {', '.join(bad)}")
+
+    async def keep_time(self) -> None:
+        """Measure now and then how far the server's clock is ahead, for as long as the session lasts."""
+        clock_node = [ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))]
+        while True:
+            asked = clock.now()
+            try:
+                (answer,) = await self._alive(
+                    self._client.uaclient.session.read_attributes(clock_node, AttributeIds.Value)
+                )
+            except LinkLost:
+                return  # whoever serves the session hears of it too
+            told = _reading(answer).value
+            if isinstance(told, datetime):
+                # half of the way is what the answer took to come
+                halfway = asked + (clock.now() - asked) / 2
+                self.skew_s = round((told.replace(tzinfo=UTC) - halfway).total_seconds(), 3)
+            await asyncio.sleep(SKEW_EVERY_S)
 
     async def changed(self, within_s: float) -> None:
         """Wait until a watched node has changed, or for this long: levels are read either way."""
@@ -254,7 +276,13 @@ async def open_session(endpoint: str, namespace: str, station: str, timeout_s: f
             session.lose(f"{type(error).__name__} {error}".strip())
 
         client.connection_lost_callback = on_lost
-        yield session
+        keeping_time = asyncio.create_task(session.keep_time(), name=f"clock {station}")
+        try:
+            yield session
+        finally:
+            keeping_time.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping_time
     finally:
         with suppress(*_GONE):
             async with asyncio.timeout(1.0):

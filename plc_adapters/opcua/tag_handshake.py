@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from mes.execution.messages import RecipeAnswer
 from plc_adapters import metrics
 from plc_adapters.handshake import Action, Counters, Event, State, heard, step
 from plc_adapters.mapping import StationMap
@@ -24,6 +25,15 @@ class TagHandshake:
         self._station = words.station
         self._words = words
         self._state = State.LOST
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far the PLC's clock is ahead of this PC's, in seconds."""
+        return self._words.session.skew_s
+
+    async def load_recipe(self, recipe: RecipeAnswer) -> str | None:
+        """Write a recipe before the permit is asked, and read back what the machine holds."""
+        return await self._words.load(recipe)
 
     async def requests(self) -> AsyncIterator[Heard]:
         """Yield what is owed: a result before a request, each read as one consistent payload."""

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from mes.execution.messages import RecipeAnswer
 from plc_adapters import metrics
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import ack_words, permit_words, request_of, result_of
@@ -41,6 +42,15 @@ class ToggleHandshake:
         self._station = words.station
         self._words = words
         self._four_phase = (words.station.toggle or ToggleSettings()).moves == "four_phase"
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far the PLC's clock is ahead of this PC's, in seconds."""
+        return self._words.session.skew_s
+
+    async def load_recipe(self, recipe: RecipeAnswer) -> str | None:
+        """Write a recipe before the permit is asked, and read back what the machine holds."""
+        return await self._words.load(recipe)
 
     async def requests(self) -> AsyncIterator[Heard]:
         """Yield what is owed: a result before a request, each read as one consistent payload."""

@@ -1,17 +1,20 @@
 """The words of a PLC that is spoken to by tags: its payloads, its answers and both heartbeats."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from mes.execution.messages import RecipeAnswer
 from plc_adapters.mapping import StationMap
-from plc_adapters.opcua.payload import REQUEST_WORDS, RESULT_WORDS
+from plc_adapters.opcua.payload import REQUEST_WORDS, RESULT_WORDS, recipe_words
 from plc_adapters.opcua.session import Session
 from plc_adapters.port import LinkLost
 
 BEAT_S = 1.0
 _BAD_READS = 3
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _OF_MES = ("Permit", "Recipe", "Ack", "MesHeartbeat")
 
 
@@ -63,6 +66,24 @@ class Words:
         if present:
             await self.session.write(present)
 
+    async def load(self, recipe: RecipeAnswer) -> str | None:
+        """Write a recipe and wait until the machine says which it holds; its digest, None: it has no word for it.
+
+        One that doesn't come to hold it in time says what it holds instead, and is refused for that.
+        """
+        if not {"RecipeId", "RecipeParameters", "ReqRecipeId"} <= self._nodes.keys():
+            return None
+        await self.write(recipe_words(recipe))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.station.timeout_s):
+                while _digest(held := await self._held()) != recipe.digest:
+                    await self.session.changed(within_s=self.station.publishing_ms / 1000)
+                return _digest(held)
+        return _digest(await self._held())
+
+    async def _held(self) -> str:
+        return str((await self.read(["ReqRecipeId"]))["ReqRecipeId"] or "")
+
     async def beat(self) -> None:
         """Show the MES's heartbeat and watch the PLC's, until it is dead; then the link is lost.
 
@@ -95,6 +116,11 @@ class Words:
             return None
         (reading,) = await self.session.read([self._nodes["Heartbeat"]])
         return reading.value if reading.bad is None else 0
+
+
+def _digest(held: str) -> str | None:
+    digest = held.rpartition("@")[2]
+    return digest if _DIGEST.fullmatch(digest) else None
 
 
 @asynccontextmanager

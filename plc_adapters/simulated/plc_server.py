@@ -5,6 +5,7 @@ import copy
 import gc
 from collections.abc import AsyncIterator, Iterable, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
 from asyncua.server.standard_address_space.standard_address_space import fill_address_space
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
 
+from mes import clock
 from plc_adapters.mapping import StationMap
 
 _U16, _U32, _TEXT, _REAL = ua.VariantType.UInt16, ua.VariantType.UInt32, ua.VariantType.String, ua.VariantType.Double
@@ -43,9 +46,14 @@ class PlcServer:
         self._server = server
         self._ids = ids
         self._types = types
+        self.ahead = timedelta(0)  # of its clock
         self._written = asyncio.Event()
         for word in {"PermitSeq", "AckSeq", "Permit", "Ack"} & ids.keys():
             server.iserver.aspace.add_datachange_callback(ids[word], AttributeIds.Value, self._on_written)
+
+    def time(self) -> ua.DataValue:
+        """The PLC's own clock, which may be wrong."""
+        return ua.DataValue(ua.Variant(clock.now() + self.ahead, ua.VariantType.DateTime))
 
     @property
     def port(self) -> int:
@@ -97,9 +105,12 @@ async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterato
         variable = await folder.add_variable(ids[word], word, first, kind)
         if word.startswith(("Permit", "Ack", "Recipe", "Mes")):
             await variable.set_writable()
+    plc = PlcServer(server, ids, types)
+    now = ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))
+    server.iserver.aspace.set_attribute_value_callback(now, AttributeIds.Value, lambda *_: plc.time())
     await server.start()
     try:
-        yield PlcServer(server, ids, types)
+        yield plc
     finally:
         await server.stop()
 

@@ -93,6 +93,18 @@ class TagDevice:
         space.set_attribute_value_callback(node, ua.AttributeIds.Value, on_read)
         return read
 
+    def hold_recipes(self) -> list[str]:
+        """Take each recipe that is written into the machine, and say so; the parameters, as they come."""
+        space, loaded = self.plc._server.iserver.aspace, list[str]()
+
+        async def on_written(_handle: object, value: ua.DataValue) -> None:
+            if value.Value is not None and value.Value.Value:
+                loaded.append(self.plc.read("RecipeParameters"))
+                await self.plc.write({"ReqRecipeId": value.Value.Value})
+
+        space.add_datachange_callback(self.plc._ids["RecipeId"], ua.AttributeIds.Value, on_written)
+        return loaded
+
     async def bring(self, serial: str) -> None:
         await self.ask(serial)
 

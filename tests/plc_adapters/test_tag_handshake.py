@@ -2,10 +2,12 @@
 
 import json
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mes.execution.messages import RecipeAnswer
 from plc_adapters.port import LinkLost
 from tests.plc_adapters.conftest import Gateway
 from tests.plc_adapters.device import TagDevice
@@ -249,3 +251,32 @@ async def test_a_namespace_the_server_does_not_have_is_named(profile: tuple[Any,
     with pytest.raises(LinkLost, match="has no namespace urn:other"):
         async with opens(played.station.model_copy(update={"namespace": "urn:other"})):
             pass
+
+
+async def test_the_recipe_is_in_the_machine_before_the_permit_is_asked(
+    device: Any, door: RecordingDoor, gateway: Gateway
+) -> None:
+    door.recipe = RecipeAnswer(name="weld", digest="d1" * 32, parameters={"power_w": 1500.0})
+    loaded = device.hold_recipes()
+    await device.ask("U-1", ReqRecipeId=f"other@{'d0' * 32}")
+    await device.permit()
+    (request,) = door.permits
+    assert request.recipe_digest == "d1" * 32
+    assert json.loads(loaded[0]) == {"power_w": 1500.0}
+
+
+async def test_a_machine_that_holds_another_recipe_says_so_in_its_request(
+    device: Any, door: RecordingDoor, gateway: Gateway
+) -> None:
+    door.recipe = RecipeAnswer(name="weld", digest="d1" * 32, parameters={"power_w": 1500.0})
+    device.station = device.station.model_copy(update={"timeout_s": 0.3})
+    await device.ask("U-1", ReqRecipeId=f"other@{'d0' * 32}")
+    await device.permit()
+    (request,) = door.permits
+    assert request.recipe_digest == "d0" * 32
+
+
+async def test_how_wrong_a_plcs_clock_is_is_told(device: Any, door: RecordingDoor, gateway: Gateway) -> None:
+    device.plc.ahead = timedelta(seconds=5)
+    assert device.cut() <= 1
+    await door.until(lambda: door.told and abs((door.told[-1][0]["skew_s"] or 0) - 5) < 1)
