@@ -197,6 +197,7 @@ async def _until_ready(demo: Demo, client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.1)
     environment = os.environ | {"MES_URL": demo.address, "MES_KEY": demo.keys["station"]}
     gateway = ["plc_adapters", "--map", demo.path("resolved.yaml"), "--dead-letters", demo.path("dead-letters")]
+    gateway += ["--spool", demo.path("spool.sqlite")]
     await _start(demo, "gateway", gateway, environment)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +23,7 @@ from mes.execution.messages import (
     Verdict,
 )
 from mes.execution.rules.progress import choose_step
+from mes.execution.rules.words import Reason
 from mes.execution.standing import STANDING, CycleStanding, Decision, Standing, decide, progress_of, refuse
 from mes.measurements.rules import judge
 from mes.products.rules import StepPlan
@@ -133,6 +135,7 @@ class KeepingDoor:
     def __init__(
         self, mes: MesDoor, spool: Spool, known: Known, letters: DeadLetters, *, patience_s: float = 2.0
     ) -> None:
+        self._refuses_after_s = 5 * patience_s
         self.spool, self.known = spool, known
         self._mes, self._letters, self._patience_s = mes, letters, patience_s
         self._is_full = self._is_alarmed = False
@@ -153,13 +156,16 @@ class KeepingDoor:
         """Ask; the same cycle number gets the same answer, whoever gave it."""
         if kept := await self.spool.answer_of(request.station, request.cycle):
             return kept
-        answer = await self._try(request, self._mes.permit)
+        answer = await self._try(request, self._mes.permit, self._patience_s)
+        if answer is None and self._is_undecided(request):
+            # better a short wait at the station than a refusal that only says "later"
+            answer = await self._try(request, self._mes.permit, self._refuses_after_s, is_patient=True)
         return answer if answer is not None else await self._answer(request)
 
     async def report(self, report: ResultReport) -> ReportAnswer:
         """Report; when this returns, the result is the MES's or on this PC's disk."""
         heard_at = clock.now()
-        answer = await self._try(report, self._mes.report)
+        answer = await self._try(report, self._mes.report, self._patience_s)
         if answer is not None:
             self.known.heard(report.model_copy(update={"heard_at": heard_at}), answer.verdict)
             return answer
@@ -212,12 +218,14 @@ class KeepingDoor:
             metrics.known_age.set(age)
             await asyncio.sleep(every_s if not self._mes.is_closed else 1.0)
 
-    async def _try(self, message: M, asks: Callable[[M], Awaitable[A]]) -> A | None:
-        """Try the MES for as long as a station can be kept waiting; None: it is away."""
-        try:
-            async with asyncio.timeout(self._patience_s):
+    async def _try(
+        self, message: M, asks: Callable[[M], Awaitable[A]], within_s: float, *, is_patient: bool = False
+    ) -> A | None:
+        """Try the MES for so long, or once where it is known to be away and nobody is patient; None: it is away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
                 if self.spool.holds(units_of(message)):
-                    if self._mes.is_closed:
+                    if self._mes.is_closed and not is_patient:
                         return None
                     await self.spool.until_free(units_of(message))
                 while True:
@@ -225,11 +233,14 @@ class KeepingDoor:
                     try:
                         return await asks(message)
                     except DoorClosed:
-                        if was_closed:
+                        if was_closed and not is_patient:
                             return None
                         await asyncio.sleep(0.1)
-        except TimeoutError:
-            return None
+        return None
+
+    def _is_undecided(self, request: PermitRequest) -> bool:
+        said = self.known.decide(request, clock.now()).said
+        return bool(said) and all(one.code is Reason.OFFLINE for one in said)
 
     async def _answer(self, request: PermitRequest) -> PermitAnswer:
         at = clock.now()

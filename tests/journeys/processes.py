@@ -209,6 +209,7 @@ async def running_plant(
     line += ["--finished", folder / "finished.jsonl", "--speed", speed, "--faults", "none"]
     line += ["--map", map_file] if map_file else []
     gateway = ["--map", folder / "resolved.yaml", "--dead-letters", folder / "dead-letters"]
+    gateway += ["--spool", folder / "spool.sqlite"]
     headers = {"Authorization": f"Bearer {keys[Role.ADMIN]}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
         plant = Plant(
