@@ -16,6 +16,11 @@ link_up = Gauge("gateway_link_up", "1 while the station is connected", ["station
 dead_letters = Gauge("gateway_dead_letters", "Dead letters that wait for a person", ["station"])
 door_open = Gauge("gateway_door_open", "1 while the MES answers")
 
+packml_state = Gauge("gateway_packml_state", "1 for the PackML state a machine is in", ["station", "state"])
+packml_seconds = Counter("gateway_packml_seconds", "Time a machine was seen in a PackML state", ["station", "state"])
+packml_produced = Counter("gateway_packml_produced", "Pieces a machine has counted", ["station"])
+packml_defective = Counter("gateway_packml_defective", "Defective pieces a machine has counted", ["station"])
+
 
 def publish(port: int) -> None:
     """Serve the numbers on the loopback address only; a collector on this PC fetches them."""
