@@ -6,18 +6,21 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mes.errors import Malformed
 from mes.message import Code, Name
 from plc_adapters.profile_settings import (
     ArrivalSettings,
+    Endpoint,
     JobSettings,
     JoiningSettings,
     Node,
+    PackmlSettings,
     Part,
     Profile,
     ResultSettings,
+    ScannerSettings,
     ToggleSettings,
 )
 
@@ -49,27 +52,15 @@ _OPTIONAL: dict[Profile, tuple[str, ...]] = {
     "tag_handshake": OPTIONAL_WORDS,
     "toggle_handshake": tuple(word for word in OPTIONAL_WORDS if not word.endswith("Epoch")),
 }
+_SCANNED = ("ReqSerial", "DoneSerial")  # a PLC beside a scanner need not have these
 _COMPANIONS: tuple[Profile, ...] = ("joining", "machinery_result", "job_control")
 # The blocks of settings: for which profiles each is.
 _BLOCKS: dict[str, tuple[Profile, ...]] = {
     "toggle": ("toggle_handshake",),
+    "scanner": ("tag_handshake",),
     "arrival": _COMPANIONS,
     **{profile: (profile,) for profile in _COMPANIONS},
 }
-
-
-def _endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        complete = parts.scheme == "opc.tcp" and parts.hostname and parts.port
-    except ValueError:
-        complete = False
-    if not complete:
-        raise ValueError('expected "opc.tcp://HOST:PORT"')
-    return text
-
-
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
 
 class Patterns(Part):
@@ -97,6 +88,8 @@ class StationMap(Part):
     joining: JoiningSettings | None = None
     machinery_result: ResultSettings | None = None
     job_control: JobSettings | None = None
+    packml: PackmlSettings | None = None
+    scanner: ScannerSettings | None = None
     patterns: Patterns = Patterns()
     words: dict[str, Node | None] = {}
     extras: list[Literal[EXTRA_WORDS]] = []  # type: ignore[valid-type]
@@ -119,7 +112,9 @@ class StationMap(Part):
         words = (*required, *optional, *EXTRA_WORDS) if required else ()
         if unknown := sorted(set(self.words) - set(words)):
             raise ValueError(f"unknown words {', '.join(unknown)}; expected some of {', '.join(words)}")
-        if missing := [word for word in required if word in self.words and self.words[word] is None]:
+        spared = _SCANNED if self.scanner else ()
+        missing = [word for word in required if word in self.words and self.words[word] is None and word not in spared]
+        if missing:
             raise ValueError(f"the handshake can't do without {', '.join(missing)}")
         nodes = [*self.word_nodes.values(), *self.value_nodes.values()]
         if twice := sorted(node for node, times in Counter(nodes).items() if times > 1):

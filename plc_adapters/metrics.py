@@ -20,6 +20,10 @@ spooled = Gauge("gateway_spooled", "Results and answers on this PC that the MES 
 spool_fill = Gauge("gateway_spool_fill", "How full the spool is, 0..1; an alarm from 0.7, a stop at 1")
 offline_permits = Counter("gateway_offline_permits", "Permits answered without the MES", ["station", "outcome"])
 known_age = Gauge("gateway_known_age_seconds", "Age of what the gateway knows of the record; -1: nothing")
+packml_state = Gauge("gateway_packml_state", "1 for the PackML state a machine is in", ["station", "state"])
+packml_seconds = Counter("gateway_packml_seconds", "Time a machine was seen in a PackML state", ["station", "state"])
+packml_produced = Counter("gateway_packml_produced", "Pieces a machine has counted", ["station"])
+packml_defective = Counter("gateway_packml_defective", "Defective pieces a machine has counted", ["station"])
 
 
 def publish(port: int) -> None:

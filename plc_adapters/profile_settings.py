@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,7 +17,19 @@ def _node(text: str) -> str:
     return text
 
 
+def _endpoint(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        complete = parts.scheme == "opc.tcp" and parts.hostname and parts.port
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError('expected "opc.tcp://HOST:PORT"')
+    return text
+
+
 Node = Annotated[str, AfterValidator(_node)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Profile = Literal["tag_handshake", "toggle_handshake", "joining", "machinery_result", "job_control"]
 
 
@@ -112,3 +125,23 @@ class JobSettings(Part):
     work_master: Name | None = None
     values: dict[Name, Name] = {}
     curves: dict[Name, CurvePaths] = {}
+
+
+class PackmlSettings(Part):
+    """Where a machine shows its PackML state (its number or its name) and its counts, which only grow or start anew."""
+
+    state: Node
+    produced: Node | None = None
+    defective: Node | None = None
+
+
+class ScannerSettings(Part):
+    """A scanner that reads the serial for a PLC that has none: what it read last, and when.
+
+    `endpoint` and `namespace` where the scanner is a server of its own.
+    """
+
+    endpoint: Endpoint | None = None
+    namespace: Name | None = None
+    last_scan: Node
+    scanned_at: Node

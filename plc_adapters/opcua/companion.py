@@ -78,7 +78,7 @@ class CompanionPort:
 
     def __init__(self, station: StationMap, session: Session, machine: Machine) -> None:
         self._station = station
-        self._session = session
+        self.session = session
         self._machine = machine
         self._locked_for: str | None = None
         self._answered: str | None = None
@@ -111,7 +111,7 @@ class CompanionPort:
             if arrival is not None and now != self._answered:
                 yield self._asked(arrival)
                 continue
-            await self._session.changed(within_s=READ_AGAIN_S)
+            await self.session.changed(within_s=READ_AGAIN_S)
 
     async def reply(self, answer: Permit | Acknowledgement) -> None:
         """Hand over an answer; one for a unit that has gone is not given."""
@@ -130,7 +130,7 @@ class CompanionPort:
         if settings is None:
             return None
         nodes = [settings.serial, settings.since, *([settings.operator] if settings.operator else [])]
-        readings = await self._session.read(nodes)
+        readings = await self.session.read(nodes)
         if bad := [f"{node} {one.bad}" for node, one in zip(nodes, readings, strict=True) if one.bad]:
             raise LinkLost(station=self._station.code, reason=f"without a value: {', '.join(bad)}")
         serial, since, *operator = (one.value for one in readings)

@@ -128,6 +128,8 @@ class JobMachine:
             reason = f"a job response that is no document: {error.error['read']}"
             raise LinkLost(station=self._station.code, reason=reason) from error
         job = str(document.get("JobOrderID") or "")
+        if not job:
+            raise LinkLost(station=self._station.code, reason="a job response without its JobOrderID")
         return Owed((job,), job_report(self._station.code, self._settings, job, document))
 
     def _check(self, method: str, status: Any) -> None:

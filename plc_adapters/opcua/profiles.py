@@ -1,14 +1,24 @@
-"""The profiles by name: how a station of each is opened."""
+"""The profiles by name: how a station of each is opened, with what may stand beside any of them."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua import job_control, joining, machinery_result, tag_handshake, toggle_handshake
+from plc_adapters.opcua.packml import Packml
+from plc_adapters.opcua.session import Session
 from plc_adapters.port import OpensPort, Port
 from plc_adapters.profile_settings import Profile
 
-PROFILES: dict[Profile, Callable[[StationMap], AbstractAsyncContextManager[Port]]] = {
+
+class OpcUaPort(Port, Protocol):
+    """A port and the one session it has with its server."""
+
+    session: Session
+
+
+PROFILES: dict[Profile, Callable[[StationMap], AbstractAsyncContextManager[OpcUaPort]]] = {
     "tag_handshake": tag_handshake.open_port,
     "toggle_handshake": toggle_handshake.open_port,
     "joining": joining.open_port,
@@ -19,5 +29,15 @@ PROFILES: dict[Profile, Callable[[StationMap], AbstractAsyncContextManager[Port]
 
 def opener(station: StationMap) -> OpensPort:
     """Return how a station's port is opened, again after every loss."""
-    open_port = PROFILES[station.profile]
-    return lambda: open_port(station)
+    if station.packml is None:
+        open_port = PROFILES[station.profile]
+        return lambda: open_port(station)
+    packml = Packml(station.code, station.packml)
+    return lambda: opened_beside(station, packml)
+
+
+@asynccontextmanager
+async def opened_beside(station: StationMap, packml: Packml) -> AsyncIterator[Port]:
+    """Open a station's port and look at its PackML over the same session."""
+    async with PROFILES[station.profile](station) as port, packml.watched(port.session):
+        yield port

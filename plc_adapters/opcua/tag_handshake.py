@@ -9,6 +9,7 @@ from plc_adapters import metrics
 from plc_adapters.handshake import Action, Counters, Event, State, heard, step
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import ack_words, permit_words, request_of, result_of
+from plc_adapters.opcua.scanner import SCAN_AGAIN_S, Scanner, scanning
 from plc_adapters.opcua.session import open_session
 from plc_adapters.opcua.words import Words, beating
 from plc_adapters.port import Acknowledgement, Asked, Heard, LinkLost, Permit, Reported, Turn, Unreadable
@@ -21,7 +22,9 @@ READ_AGAIN_S = 1.0  # the counters are read at least this often, whether a notif
 class TagHandshake:
     """A connected PLC; the table decides, this class reads and writes."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, words: Words, scanner: Scanner | None = None) -> None:
+        self.session = words.session
+        self._scanner = scanner
         self._station = words.station
         self._words = words
         self._state = State.LOST
@@ -42,12 +45,16 @@ class TagHandshake:
             self._state, action = step(self._state, heard(counters))
             said: Heard | None
             match action:
+                case Action.ASK_DOOR if not await self._is_scanned(counters):
+                    self._state, _ = step(self._state, Event.PAYLOAD_TORN)
+                    await self.session.changed(within_s=SCAN_AGAIN_S)
+                    continue
                 case Action.ASK_DOOR:
                     said = await self._request(Turn(counters.epoch, counters.request))
                 case Action.REPORT_TO_DOOR:
                     said = await self._result(Turn(counters.epoch, counters.done))
                 case _:
-                    await self._words.session.changed(within_s=READ_AGAIN_S)
+                    await self.session.changed(within_s=READ_AGAIN_S)
                     continue
             if said is None:
                 metrics.torn_payloads.labels(self._station.code).inc()
@@ -89,7 +96,10 @@ class TagHandshake:
         words, bad = await self._words.payload("request")
         if (await self._turn("ReqSeq")) != turn:
             return None
-        return request_of(self._station, turn, f"{turn.epoch}-{turn.seq}", words, bad)
+        cycle = f"{turn.epoch}-{turn.seq}"
+        if self._scanner is not None:
+            words["ReqSerial"] = await self._scanner.scan(cycle)
+        return request_of(self._station, turn, cycle, words, bad)
 
     async def _result(self, turn: Turn) -> Reported | Unreadable | None:
         words, bad = await self._words.payload("result")
@@ -97,7 +107,15 @@ class TagHandshake:
             return None
         # A result carries the cycle of the request that permitted it; one run without asking has a number of its own.
         asked = words.get("DoneReqSeq")
+        if self._scanner is not None:
+            # The scanner may have read the next unit by now: the result is of the unit whose permit stands there.
+            permit = await self._words.read(("PermitSeq", "PermitSerial"))
+            words["DoneSerial"] = permit["PermitSerial"] if asked and asked == permit["PermitSeq"] else ""
         return result_of(self._station, turn, f"{turn.epoch}-{asked or f'd{turn.seq}'}", words, bad)
+
+    async def _is_scanned(self, counters: Counters) -> bool:
+        """Tell whether it is known which unit is asked for; a PLC beside a scanner may ask before it has read."""
+        return self._scanner is None or await self._scanner.scan(f"{counters.epoch}-{counters.request}") is not None
 
     async def _turn(self, counter: str) -> Turn:
         read = await self._words.read(("Epoch", counter))
@@ -110,8 +128,8 @@ async def open_port(station: StationMap) -> AsyncIterator[TagHandshake]:
     async with open_session(station.endpoint, station.namespace, station.code, station.timeout_s) as session:
         words = Words(station, session)
         await words.prepare(WATCHED)
-        async with beating(words):
-            yield TagHandshake(words)
+        async with beating(words), scanning(station, session) as scanner:
+            yield TagHandshake(words, scanner)
 
 
 def _epoch(read: Any) -> str | None:

@@ -39,6 +39,7 @@ class ToggleHandshake:
     """A connected PLC whose bits are mirrored."""
 
     def __init__(self, words: Words) -> None:
+        self.session = words.session
         self._station = words.station
         self._words = words
         self._four_phase = (words.station.toggle or ToggleSettings()).moves == "four_phase"
@@ -63,7 +64,7 @@ class ToggleHandshake:
                 said = await self._request()
             else:
                 await self._release(bits)
-                await self._words.session.changed(within_s=READ_AGAIN_S)
+                await self.session.changed(within_s=READ_AGAIN_S)
                 continue
             if said is None:
                 metrics.torn_payloads.labels(self._station.code).inc()
