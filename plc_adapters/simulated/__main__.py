@@ -13,6 +13,7 @@ from mes.errors import Malformed
 from mes.log import configure
 from mes.settings import get_settings
 from plc_adapters.mapping import LineMap, load_map
+from plc_adapters.opcua.pki import Own, Pki
 from plc_adapters.simulated.line import Setup, first_tools, run_line, with_free_ports
 from plc_adapters.simulated.process import Process, rates_with
 from plc_adapters.simulated.products import load_products
@@ -45,6 +46,13 @@ def main(
     resolved: Annotated[
         Path | None, typer.Option(help="Write the mapping with the real ports here, once every station answers.")
     ] = None,
+    pki: Annotated[
+        Path, typer.Option(help="Folder of the line's certificate and key; made at the first start.")
+    ] = Path("line-pki"),
+    trusted_by: Annotated[
+        Path | None,
+        typer.Option(help="Put the line's certificate among those that this gateway's --pki folder trusts."),
+    ] = None,
     finished: Annotated[
         Path | None, typer.Option(help="Append a JSON line for each finished unit here; standard output else.")
     ] = None,
@@ -61,6 +69,7 @@ def main(
         raise typer.BadParameter("\n".join([str(error), *map(str, getattr(error, "errors", ()))])) from error
     settings = get_settings()
     configure(settings.log_format, settings.log_level)
+    identity = _identity(line, pki, trusted_by)
     setup = Setup(
         line=line,
         products=load_products(products or sorted(_DEMO.glob("gc48-*.yaml"))),
@@ -69,8 +78,18 @@ def main(
         speed=speed,
         # Counters begin again with every start: the epoch says so.
         epoch=int(clock.now().timestamp()),
+        identity=identity,
     )
     asyncio.run(_until_stopped(setup, jobs, finished, resolved))
+
+
+def _identity(line: LineMap, folder: Path, trusted_by: Path | None) -> Own | None:
+    if all(station.security == "none" for station in line.stations):
+        return None
+    own = Pki(folder, "Simulated line").own()
+    if trusted_by is not None:
+        Pki(trusted_by).add_trusted(own.certificate)
+    return own
 
 
 def _at(line: LineMap, port_base: int | None) -> LineMap:
