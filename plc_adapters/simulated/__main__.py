@@ -22,6 +22,11 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _HERE = Path(str(files("plc_adapters.simulated")))
 _DEMO = Path(str(files("mes"))) / "demo_plant"
 
+LinePki = Annotated[Path, typer.Option(help="Folder of the line's certificate and key; made at the first start.")]
+TrustedBy = Annotated[
+    Path | None, typer.Option(help="Put the line's certificate among those that this gateway's --pki folder trusts.")
+]
+
 
 @cli.command()
 def main(
@@ -46,13 +51,8 @@ def main(
     resolved: Annotated[
         Path | None, typer.Option(help="Write the mapping with the real ports here, once every station answers.")
     ] = None,
-    pki: Annotated[
-        Path, typer.Option(help="Folder of the line's certificate and key; made at the first start.")
-    ] = Path("line-pki"),
-    trusted_by: Annotated[
-        Path | None,
-        typer.Option(help="Put the line's certificate among those that this gateway's --pki folder trusts."),
-    ] = None,
+    pki: LinePki = Path("line-pki"),
+    trusted_by: TrustedBy = None,
     finished: Annotated[
         Path | None, typer.Option(help="Append a JSON line for each finished unit here; standard output else.")
     ] = None,
@@ -69,7 +69,6 @@ def main(
         raise typer.BadParameter("\n".join([str(error), *map(str, getattr(error, "errors", ()))])) from error
     settings = get_settings()
     configure(settings.log_format, settings.log_level)
-    identity = _identity(line, pki, trusted_by)
     setup = Setup(
         line=line,
         products=load_products(products or sorted(_DEMO.glob("gc48-*.yaml"))),
@@ -78,7 +77,7 @@ def main(
         speed=speed,
         # Counters begin again with every start: the epoch says so.
         epoch=int(clock.now().timestamp()),
-        identity=identity,
+        identity=_identity(line, pki, trusted_by),
     )
     asyncio.run(_until_stopped(setup, jobs, finished, resolved))
 

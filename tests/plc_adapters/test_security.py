@@ -114,7 +114,7 @@ async def test_an_expired_server_is_refused_though_trusted(
     async with served(expired) as station:
         with pytest.raises(LinkLost, match="not now; renew it in the PLC"):
             await read_once(station, Access(pki))
-    with pytest.raises(NotSecure, match="own certificate expired .*`mes opcua renew`"):
+    with pytest.raises(NotSecure, match=r"own certificate expired .*`mes opcua renew`"):
         old.own()
     monkeypatch.undo()
     old.renew()
@@ -125,7 +125,7 @@ async def test_plain_text_only_where_the_mapping_says_so(pki: Pki, line: Own) ->
     async with served(None) as station:
         assert await read_once(station, None) == 0
         encrypted = station.model_copy(update={"security": "encrypted"})
-        with pytest.raises(LinkLost, match="expected .*SignAndEncrypt, it offers None None_; .*security: none"):
+        with pytest.raises(LinkLost, match=r"expected .*SignAndEncrypt, it offers None None_; .*security: none"):
             await read_once(encrypted, Access(pki))
         with pytest.raises(LinkLost, match="no --pki folder"):
             await read_once(encrypted, None)
@@ -159,7 +159,7 @@ async def test_a_password_opens_and_a_wrong_one_does_not(pki: Pki, line: Own, tm
         file.write_text("wrong\n")
         with pytest.raises(LinkLost, match=r"refused the log-in \(user mes, password from S-070.password\)"):
             await read_once(mapped, access)
-        with pytest.raises(LinkLost, match="expected --secrets FOLDER with the file S-070.password"):
+        with pytest.raises(LinkLost, match=r"expected --secrets FOLDER with the file S-070.password"):
             await read_once(mapped, Access(pki))
         file.chmod(0o644)
         with pytest.raises(LinkLost, match=r"mode 644, expected 600"):
