@@ -129,7 +129,7 @@ def mapping_text(
     """A mapping file of the proposal, with comments on what a person has to look at."""
     lines = [
         f"# Proposed from the variables of {endpoint}. Compare each line with the PLC's program; then",
-        '# `mes opcua check --map` says what is missing. Lines that say "unsure" were guessed by a name that only resembles.',
+        '# `mes opcua check --map` says what is missing. Lines that say "unsure" are guessed by resemblance.',
         *(f"# MISSING {word}: expected {expected(word)}; nothing like it was found" for word in proposal.missing),
         "gateway: gateway-1",
         "stations:",

@@ -22,6 +22,9 @@ cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _HERE = Path(str(files("plc_adapters.simulated")))
 _DEMO = Path(str(files("mes"))) / "demo_plant"
 
+PortBase = Annotated[
+    int | None, typer.Option(help="Lowest port, instead of the mapping's; 0: free ones, see --resolved.", min=0)
+]
 LinePki = Annotated[Path, typer.Option(help="Folder of the line's certificate and key; made at the first start.")]
 TrustedBy = Annotated[
     Path | None, typer.Option(help="Put the line's certificate among those that this gateway's --pki folder trusts.")
@@ -44,10 +47,7 @@ def main(
     faults: Annotated[
         str, typer.Option(help='Defect rates: "none", or e.g. "leak=0.2,flash=0" over the plant\'s own.')
     ] = "",
-    port_base: Annotated[
-        int | None,
-        typer.Option(help="Lowest port, instead of the mapping's; 0: free ones, see --resolved.", min=0),
-    ] = None,
+    port_base: PortBase = None,
     resolved: Annotated[
         Path | None, typer.Option(help="Write the mapping with the real ports here, once every station answers.")
     ] = None,

@@ -19,8 +19,9 @@ from mes import cli as mes_cli
 from mes import clock
 from plc_adapters.mapping import load_map
 from plc_adapters.opcua.commands import opcua
+from plc_adapters.opcua.explore import Found, Shape
 from plc_adapters.opcua.pki import Own, Pki
-from plc_adapters.opcua.proposing import parts
+from plc_adapters.opcua.proposing import mapping_text, parts, propose
 from plc_adapters.simulated.plc_server import bare_server
 
 pytestmark = pytest.mark.usefixtures("standard_nodes")
@@ -188,6 +189,29 @@ def test_names_are_cut_into_canonical_parts() -> None:
     assert parts("nReqSeq") == parts("REQUEST_COUNTER") == {"req", "seq"}
     assert parts("DoneStartedAt") == parts("ResultStartTime") == {"done", "started", "at"}
     assert parts("sResultSerialNumber") == {"done", "serial"}
+
+
+def test_what_is_missing_uncertain_or_not_writable_is_said() -> None:
+    shapes = [
+        ("Anforderung.Zaehler", "UInt32", True),
+        ("Freigabe.Zaehler", "UInt32", False),
+        ("Freigabe.Code", "Int16", True),
+    ]
+    shapes += [("Lebenszeichen", "UInt16", False), ("Temperatur", "Float", False), ("Quittung.Zaehler", "DInt", True)]
+    found = [Found(tuple(n.split(".")), f"s={n}", URI, Shape(kind, False, True, w, 0)) for n, kind, w in shapes]
+    proposal = propose(found)
+    assert {word: one.variable.node for word, one in proposal.matches.items()} == {
+        "ReqSeq": "s=Anforderung.Zaehler",
+        "PermitSeq": "s=Freigabe.Zaehler",
+        "PermitCode": "s=Freigabe.Code",
+        "Heartbeat": "s=Lebenszeichen",
+    }
+    assert {"ReqSerial", "AckSeq", "Epoch"} <= set(proposal.missing)
+    text = mapping_text("opc.tcp://h:1", "S-1", URI, proposal, plain=True, user="mes")
+    assert "# MISSING AckSeq: expected an integer, writable for the MES" in text
+    assert 'PermitSeq: "s=Freigabe.Zaehler" # unsure; NOT WRITABLE' in text
+    (read,) = yaml.safe_load(text)["stations"]
+    assert (read["security"], read["user"], read["words"]["PermitText"]) == ("none", "mes", None)
 
 
 def test_a_broken_plug_in_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
