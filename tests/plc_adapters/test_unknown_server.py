@@ -18,11 +18,13 @@ from typer.testing import CliRunner, Result
 from mes import cli as mes_cli
 from mes import clock
 from plc_adapters.mapping import load_map
+from plc_adapters.opcua.checking import check_station
 from plc_adapters.opcua.commands import opcua
 from plc_adapters.opcua.explore import Found, Shape
-from plc_adapters.opcua.pki import Own, Pki
+from plc_adapters.opcua.pki import Access, Own, Pki
 from plc_adapters.opcua.proposing import mapping_text, parts, propose
 from plc_adapters.simulated.plc_server import bare_server
+from tests.plc_adapters.machine_devices import JoiningDevice
 
 pytestmark = pytest.mark.usefixtures("standard_nodes")
 U, S, T, D = ua.VariantType.UInt32, ua.VariantType.String, ua.VariantType.DateTime, ua.VariantType.Double
@@ -168,6 +170,25 @@ async def test_check_says_what_stands_before_the_words(press: Press, tmp_path: P
     checked = await press.run("check", "--map", out, "--station", "S-1")
     assert "MISSING  S-1  namespace  urn:other; the server has" in checked.output
     assert URI in checked.output
+
+
+async def test_a_machine_without_words_is_checked_by_opening_its_profile(tmp_path: Path) -> None:
+    device = JoiningDevice()
+    await device.start()
+    access = Access(Pki(tmp_path))
+    points = await check_station(device.station, access)
+    assert [(point.name, point.ok) for point in points] == [
+        ("reachable", True),
+        ("not encrypted", True),
+        ("namespace", True),
+        ("joining", True),
+    ]
+    arrival = device.station.arrival
+    assert arrival is not None
+    wrong = device.station.model_copy(update={"arrival": arrival.model_copy(update={"serial": "s=Nowhere"})})
+    (*_, last) = await check_station(wrong, access)
+    assert (last.name, last.ok, "s=Nowhere" in last.text) == ("joining", False, True)
+    await device.stop()
 
 
 async def test_certificates_are_listed_renewed_and_distrusted(press: Press) -> None:
