@@ -18,6 +18,7 @@ from plc_adapters.dead_letters import DeadLetters, read_letter, report_of
 from plc_adapters.door import HttpDoor, NotUnderstood
 from plc_adapters.gateway import run_gateway
 from plc_adapters.mapping import LineMap, load_map
+from plc_adapters.opcua.pki import Access, Pki
 from plc_adapters.spool import Spool
 
 cli = typer.Typer(
@@ -34,6 +35,13 @@ SpoolFile = Annotated[Path, typer.Option("--spool", help="What waits for the MES
 SpoolMb = Annotated[
     float, typer.Option(help="How large the spool may grow; full, stations are no longer answered.", min=1)
 ]
+PkiFolder = Annotated[
+    Path,
+    typer.Option("--pki", help="The gateway's certificate and key, and which servers it trusts.", envvar="MES_PKI"),
+]
+Secrets = Annotated[
+    Path | None, typer.Option("--secrets", help="Folder with STATION.password for stations that have a user, mode 600.")
+]
 PortBase = Annotated[
     int | None, typer.Option(help="Move the mapping's endpoints so that the lowest port is this one.", min=1)
 ]
@@ -47,12 +55,14 @@ def main(
     dead_letters: Folder = Path("dead-letters"),
     spool: SpoolFile = Path("spool.sqlite"),
     spool_mb: SpoolMb = 512,
+    pki: PkiFolder = Path("pki"),
+    secrets: Secrets = None,
     port_base: PortBase = None,
     metrics_port: MetricsPort = None,
 ) -> None:
     """Serve the stations when no subcommand is named."""
     if context.invoked_subcommand is None:
-        run(map_file, dead_letters, spool, spool_mb, port_base, metrics_port)
+        run(map_file, dead_letters, spool, spool_mb, pki, secrets, port_base, metrics_port)
 
 
 @cli.command()
@@ -61,6 +71,8 @@ def run(
     dead_letters: Folder = Path("dead-letters"),
     spool: SpoolFile = Path("spool.sqlite"),
     spool_mb: SpoolMb = 512,
+    pki: PkiFolder = Path("pki"),
+    secrets: Secrets = None,
     port_base: PortBase = None,
     metrics_port: MetricsPort = None,
 ) -> None:
@@ -70,7 +82,8 @@ def run(
     _configure_logs()
     if metrics_port is not None:
         metrics.publish(metrics_port)
-    asyncio.run(_until_stopped(line, url, key, dead_letters, (spool, spool_mb)))
+    access = Access(Pki(pki), secrets)
+    asyncio.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
 
 
 @cli.command("check-map")
@@ -145,13 +158,15 @@ async def _send(paths: list[Path], folder: Path, url: str, key: SecretStr) -> in
     return 1 if failed else 0
 
 
-async def _until_stopped(line: LineMap, url: str, key: SecretStr, letters: Path, spool: tuple[Path, float]) -> None:
+async def _until_stopped(
+    line: LineMap, mes: tuple[str, SecretStr], letters: Path, spool: tuple[Path, float], access: Access
+) -> None:
     serving = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: serving and serving.cancel())
     kept = Spool(*spool)
     try:
-        await run_gateway(line, url, key, letters, kept)
+        await run_gateway(line, *mes, letters, kept, access)
     except asyncio.CancelledError:
         typer.echo("gateway stopped", err=True)
     finally:

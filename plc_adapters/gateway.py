@@ -16,6 +16,7 @@ from plc_adapters.door import Door, HttpDoor, NotUnderstood
 from plc_adapters.keeping import KeepingDoor, Known
 from plc_adapters.links import Links
 from plc_adapters.mapping import LineMap
+from plc_adapters.opcua.pki import Access, watch_expiry
 from plc_adapters.opcua.profiles import opener
 from plc_adapters.port import (
     Acknowledgement,
@@ -35,19 +36,27 @@ log = structlog.get_logger()
 FIRST_WAIT_S = 0.1
 
 
-async def run_gateway(line: LineMap, url: str, key: SecretStr, letters_folder: Path, spool: Spool) -> None:
+async def run_gateway(
+    line: LineMap, url: str, key: SecretStr, letters_folder: Path, spool: Spool, access: Access
+) -> None:
     """Serve every station of a line until cancelled."""
     letters, codes = DeadLetters(letters_folder), [station.code for station in line.stations]
     known = Known(timedelta(seconds=line.offline_for_s))
-    links = Links(line.gateway, codes, letters, spool)
+    plain = [station.code for station in line.stations if station.security == "none"]
+    for code in plain:
+        log.warning("station_not_encrypted", station=code, reason="its mapping says security: none")
+    links = Links(line.gateway, codes, letters, spool, plain=plain)
+    if len(plain) < len(codes):
+        await asyncio.to_thread(access.pki.own)  # made at the first start, so that PLCs can be told to trust it
     async with HttpDoor(url, key) as mes, asyncio.TaskGroup() as tasks:
         door = KeepingDoor(mes, spool, known, letters)
         await door.recall()
         tasks.create_task(links.keep_telling(door), name="links")
         tasks.create_task(door.forward(), name="forward")
         tasks.create_task(door.keep_known(codes), name="known")
+        tasks.create_task(watch_expiry(access.pki), name="certificates")
         for station in line.stations:
-            tasks.create_task(serve(station.code, opener(station), door, letters, links), name=station.code)
+            tasks.create_task(serve(station.code, opener(station, access), door, letters, links), name=station.code)
 
 
 async def serve(

@@ -1,6 +1,7 @@
 """The state of each station's link, as the MES is told it."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -28,11 +29,20 @@ class _Link:
 class Links:
     """Whether each station is connected, since when, and what of it waits: dead letters, kept results and answers."""
 
-    def __init__(self, gateway: str, stations: list[str], letters: DeadLetters, spool: Spool | None = None) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        stations: list[str],
+        letters: DeadLetters,
+        spool: Spool | None = None,
+        *,
+        plain: Collection[str] = (),
+    ) -> None:
         self.gateway = gateway
         self._letters, self._spool = letters, spool
         self._links = {code: _Link("lost", clock.now(), letters.count(code)) for code in stations}
         self._changed = asyncio.Event()
+        self._plain = frozenset(plain)
         self._ports: dict[str, Port] = {}
         self._logged: set[str] = set()
         for code, link in self._links.items():
@@ -73,6 +83,7 @@ class Links:
                 "since": link.since.isoformat(),
                 "dead_letters": link.dead_letters,
                 "skew_s": self._ports[code].skew_s if code in self._ports else None,
+                "encrypted": code not in self._plain,
                 "kept": self._spool.count(code) if self._spool else 0,
             }
             for code, link in self._links.items()

@@ -76,12 +76,15 @@ class StationMap(Part):
 
     `words` replaces single node ids of the pattern; null says that the PLC does not have this (optional) word.
     `extras` names the further words that it has: its parts, tool, program and recipe, said before the work.
+    `security: none` is for PLCs that can't encrypt; `user` logs in with the password in `<code>.password` of --secrets.
     `values` names the arrays of the result, as a list or as name: node id; `curves` gives the count of each curve.
     """
 
     code: Code
     endpoint: Endpoint
     namespace: Name
+    security: Literal["encrypted", "none"] = "encrypted"
+    user: Name | None = None
     profile: Profile = "tag_handshake"
     toggle: ToggleSettings | None = None
     arrival: ArrivalSettings | None = None

@@ -16,6 +16,11 @@ link_up = Gauge("gateway_link_up", "1 while the station is connected", ["station
 dead_letters = Gauge("gateway_dead_letters", "Dead letters that wait for a person", ["station"])
 door_open = Gauge("gateway_door_open", "1 while the MES answers")
 
+certificate_days_left = Gauge(
+    "gateway_certificate_days_left",
+    "Days until a certificate expires: own, or a trusted one by thumbprint",
+    ["certificate"],
+)
 spooled = Gauge("gateway_spooled", "Results and answers on this PC that the MES has not heard of", ["station"])
 spool_fill = Gauge("gateway_spool_fill", "How full the spool is, 0..1; an alarm from 0.7, a stop at 1")
 offline_permits = Counter("gateway_offline_permits", "Permits answered without the MES", ["station", "outcome"])

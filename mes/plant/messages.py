@@ -87,6 +87,7 @@ class StationLinkReport(Message):
     skew_s: Annotated[
         float | None, Field(allow_inf_nan=False, description="How far its clock is ahead of the gateway's, seconds.")
     ] = None
+    encrypted: Annotated[bool, Field(description="Whether what is said on it is encrypted.")] = True
 
 
 class LinkReport(Message):

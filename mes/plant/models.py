@@ -76,3 +76,4 @@ class StationLink(Table):
     dead_letters: Mapped[int]
     kept: Mapped[int]
     skew_s: Mapped[float | None]
+    encrypted: Mapped[bool]

@@ -69,19 +69,21 @@ _LINKS = Prepared(
         WITH told AS MATERIALIZED (
             SELECT t.*, s.id
             FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-                 AS t (station text, state text, since timestamptz, dead_letters bigint, kept bigint, skew_s float8)
+                 AS t (station text, state text, since timestamptz, dead_letters bigint, kept bigint, skew_s float8,
+                       encrypted boolean)
             LEFT JOIN station s ON s.code = t.station),
         written AS (
-            INSERT INTO station_link (station_id, gateway, state, since, heard_at, dead_letters, kept, skew_s)
-            SELECT id, :gateway, state, since, :at, dead_letters, kept, skew_s
+            INSERT INTO station_link (station_id, gateway, state, since, heard_at, dead_letters, kept, skew_s,
+                                      encrypted)
+            SELECT id, :gateway, state, since, :at, dead_letters, kept, skew_s, encrypted
             FROM told WHERE id IS NOT NULL ORDER BY id
             ON CONFLICT (station_id) DO UPDATE SET gateway = EXCLUDED.gateway, state = EXCLUDED.state,
                    since = EXCLUDED.since, heard_at = EXCLUDED.heard_at, dead_letters = EXCLUDED.dead_letters,
-                   kept = EXCLUDED.kept, skew_s = EXCLUDED.skew_s)
+                   kept = EXCLUDED.kept, skew_s = EXCLUDED.skew_s, encrypted = EXCLUDED.encrypted)
         SELECT told.station, told.id IS NOT NULL AS known, abs(told.skew_s) > :most_skew AS skewed,
                coalesce(abs(l.skew_s) > :most_skew, false) AS was_skewed,
-               (l.gateway, l.state, l.since, l.dead_letters, l.kept)
-               IS DISTINCT FROM (:gateway, told.state, told.since, told.dead_letters, told.kept) AS changed
+               (l.gateway, l.state, l.since, l.dead_letters, l.kept, l.encrypted) IS DISTINCT FROM
+               (:gateway, told.state, told.since, told.dead_letters, told.kept, told.encrypted) AS changed
         FROM told LEFT JOIN station_link l ON l.station_id = told.id
         """
     ).bindparams(

@@ -26,7 +26,7 @@ _STATIONS = Prepared(
             FROM permit WHERE asked_at > :since GROUP BY station_id)
         SELECT s.code AS station, s.name, n.code AS line, coalesce(l.state, 'none') AS link,
                l.heard_at, coalesce(l.dead_letters, 0) AS dead_letters,
-               coalesce(l.kept, 0) AS kept, l.skew_s,
+               coalesce(l.kept, 0) AS kept, l.skew_s, coalesce(l.encrypted, true) AS encrypted,
                CASE WHEN w.id IS NULL THEN p.serial END AS serial, CASE WHEN w.id IS NULL THEN p.asked_at END AS since,
                c.verdict AS last_verdict, c.reported_at AS last_at, coalesce(k.passed, 0) AS passed,
                coalesce(k.failed, 0) AS failed, coalesce(a.refused, 0) AS refused

@@ -82,6 +82,7 @@ class StationNow(Message):
     dead_letters: int
     kept: Annotated[int, Field(description="Results and answers that its gateway keeps for the MES.")] = 0
     skew_s: Annotated[float | None, Field(description="How far its clock is ahead, in seconds.")] = None
+    encrypted: Annotated[bool, Field(description="Whether its gateway speaks with it encrypted.")] = True
 
 
 class LineNow(Message):

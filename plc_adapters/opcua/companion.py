@@ -87,7 +87,7 @@ class CompanionPort:
     @property
     def skew_s(self) -> float | None:
         """How far the machine's clock is ahead of this PC's, in seconds."""
-        return self._session.skew_s
+        return self.session.skew_s
 
     async def load_recipe(self, _recipe: RecipeAnswer) -> str | None:
         """Such a machine gets its recipe with the order, and has no word for what it holds."""

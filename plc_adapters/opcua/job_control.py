@@ -34,6 +34,7 @@ from plc_adapters.opcua.documents import (
     report_or_letter,
     value,
 )
+from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.session import Session, open_session
 from plc_adapters.port import ASKER, LinkLost, Problem, Reported, Unreadable
 from plc_adapters.profile_settings import JobSettings
@@ -200,11 +201,11 @@ def _fitted(material: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def open_port(station: StationMap) -> AsyncIterator[CompanionPort]:
+async def open_port(station: StationMap, access: Access | None = None) -> AsyncIterator[CompanionPort]:
     """Connect to a machine and check what it offers."""
     settings = station.job_control
     assert settings is not None  # noqa: S101  the mapping has seen to it
-    async with open_session(station.endpoint, station.namespace, station.code, station.timeout_s) as session:
+    async with open_session(station, access) as session:
         machine = JobMachine(station, settings, session)
         await machine.prepare()
         yield CompanionPort(station, session, machine)

@@ -29,6 +29,7 @@ from plc_adapters.opcua.companion import (
 )
 from plc_adapters.opcua.documents import NotADocument, at, one_at, parsed
 from plc_adapters.opcua.joints import joint_report
+from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.session import Session, open_session
 from plc_adapters.port import LinkLost, Problem
 from plc_adapters.profile_settings import JoiningSettings
@@ -188,11 +189,11 @@ class JoiningSystem:
 
 
 @asynccontextmanager
-async def open_port(station: StationMap) -> AsyncIterator[CompanionPort]:
+async def open_port(station: StationMap, access: Access | None = None) -> AsyncIterator[CompanionPort]:
     """Connect to a joining system and check what it offers."""
     settings = station.joining
     assert settings is not None  # noqa: S101  the mapping has seen to it
-    async with open_session(station.endpoint, station.namespace, station.code, station.timeout_s) as session:
+    async with open_session(station, access) as session:
         system = JoiningSystem(station, settings, session)
         await system.prepare()
         yield CompanionPort(station, session, system)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from plc_adapters.mapping import StationMap
+from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.session import Session, open_session
 from plc_adapters.port import LinkLost
 from plc_adapters.profile_settings import ScannerSettings
@@ -49,7 +50,9 @@ class Scanner:
 
 
 @asynccontextmanager
-async def scanning(station: StationMap, session: Session) -> AsyncIterator[Scanner | None]:
+async def scanning(
+    station: StationMap, session: Session, access: Access | None = None
+) -> AsyncIterator[Scanner | None]:
     """Connect to the station's scanner if it has one; at its own server, or over the PLC's session."""
     settings = station.scanner
     if settings is None:
@@ -58,8 +61,8 @@ async def scanning(station: StationMap, session: Session) -> AsyncIterator[Scann
     async with AsyncExitStack() as stack:
         if settings.endpoint:
             space = settings.namespace or station.namespace
-            opened = open_session(settings.endpoint, space, station.code, station.timeout_s)
-            own = await stack.enter_async_context(opened)
+            there = station.model_copy(update={"endpoint": settings.endpoint, "namespace": space})
+            own = await stack.enter_async_context(open_session(there, access))
             scanner = Scanner(station.code, settings, own)
             await scanner.prepare(station.publishing_ms)
         else:

@@ -14,14 +14,14 @@ from asyncua.common.node import Node
 from asyncua.common.subscription import Subscription
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.uaerrors import UaError
 
 from mes import clock
+from plc_adapters.mapping import StationMap
+from plc_adapters.opcua.connection import GONE, connected
+from plc_adapters.opcua.pki import Access
 from plc_adapters.port import LinkLost
 
 T = TypeVar("T")
-SESSION_MS = 30_000  # frees a crashed client's session: PLCs have few
-WATCHDOG_S = 5.0  # a second would declare healthy slow PLCs dead; their heartbeat is the fast signal
 MOST_AT_ONCE = 500
 QUEUE = 10
 SKEW_EVERY_S = 30.0
@@ -32,7 +32,6 @@ _READ_LIMIT, _WRITE_LIMIT, _ITEM_LIMIT = (
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
 )
-_GONE = (OSError, TimeoutError, UaError)
 _BUILT_IN = 25
 _TEXTS = {ua.VariantType.String}
 _INTEGERS = {ua.VariantType[f"{sign}Int{bits}"] for sign in ("", "U") for bits in (16, 32, 64)} | {
@@ -220,7 +219,7 @@ class Session:
         try:
             self._check()
             result = await call
-        except _GONE as error:
+        except GONE as error:
             raise LinkLost(station=self._station, reason=f"{type(error).__name__} {error}".strip()) from error
         finally:
             call.close()
@@ -252,42 +251,29 @@ class _Waker:
 
 
 @asynccontextmanager
-async def open_session(endpoint: str, namespace: str, station: str, timeout_s: float) -> AsyncIterator[Session]:
+async def open_session(station: StationMap, access: Access | None = None) -> AsyncIterator[Session]:
     """Connect and find the namespace by its URI (its index may change with every restart); LinkLost if it can't be."""
-    client = Client(endpoint, timeout=timeout_s, watchdog_intervall=WATCHDOG_S)
-    client.session_timeout = SESSION_MS
-    client.name = f"gateway {station}"
-    try:
-        async with asyncio.timeout(timeout_s * 2):
-            await client.connect()
-    except _GONE as error:
-        client.disconnect_socket()
-        raise LinkLost(station=station, reason=f"{endpoint}: {type(error).__name__} {error}".strip()) from error
-    try:
+    code, endpoint, namespace = station.code, station.endpoint, station.namespace
+    async with connected(station, access) as client:
         try:
             spaces = await client.get_namespace_array()
-        except _GONE as error:
-            raise LinkLost(station=station, reason=f"{endpoint}: {error}") from error
+        except GONE as error:
+            raise LinkLost(station=code, reason=f"{endpoint}: {error}") from error
         if namespace not in spaces:
-            raise LinkLost(station=station, reason=f"{endpoint} has no namespace {namespace}; it has {spaces}")
-        session = Session(client, station, spaces, namespace)
+            raise LinkLost(station=code, reason=f"{endpoint} has no namespace {namespace}; it has {spaces}")
+        session = Session(client, code, spaces, namespace)
 
         async def on_lost(error: Exception) -> None:
             session.lose(f"{type(error).__name__} {error}".strip())
 
         client.connection_lost_callback = on_lost
-        keeping_time = asyncio.create_task(session.keep_time(), name=f"clock {station}")
+        keeping_time = asyncio.create_task(session.keep_time(), name=f"clock {code}")
         try:
             yield session
         finally:
             keeping_time.cancel()
             with suppress(asyncio.CancelledError):
                 await keeping_time
-    finally:
-        with suppress(*_GONE):
-            async with asyncio.timeout(1.0):
-                await client.disconnect()
-        client.disconnect_socket()
 
 
 def _fitting(value: Any, kind: ua.VariantType) -> ua.Variant:

@@ -9,6 +9,7 @@ from plc_adapters import metrics
 from plc_adapters.handshake import Action, Counters, Event, State, heard, step
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import ack_words, permit_words, request_of, result_of
+from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.scanner import SCAN_AGAIN_S, Scanner, scanning
 from plc_adapters.opcua.session import open_session
 from plc_adapters.opcua.words import Words, beating
@@ -123,12 +124,12 @@ class TagHandshake:
 
 
 @asynccontextmanager
-async def open_port(station: StationMap) -> AsyncIterator[TagHandshake]:
+async def open_port(station: StationMap, access: Access | None = None) -> AsyncIterator[TagHandshake]:
     """Connect to a PLC, check its words and keep the heartbeats going while the context lasts."""
-    async with open_session(station.endpoint, station.namespace, station.code, station.timeout_s) as session:
+    async with open_session(station, access) as session:
         words = Words(station, session)
         await words.prepare(WATCHED)
-        async with beating(words), scanning(station, session) as scanner:
+        async with beating(words), scanning(station, session, access) as scanner:
             yield TagHandshake(words, scanner)
 
 

@@ -24,6 +24,7 @@ from mes.execution.messages import RecipeAnswer
 from plc_adapters import metrics
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import ack_words, permit_words, request_of, result_of
+from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.session import open_session
 from plc_adapters.opcua.words import Words, beating
 from plc_adapters.port import Acknowledgement, Asked, Heard, Permit, Reported, Turn, Unreadable
@@ -113,9 +114,9 @@ class ToggleHandshake:
 
 
 @asynccontextmanager
-async def open_port(station: StationMap) -> AsyncIterator[ToggleHandshake]:
+async def open_port(station: StationMap, access: Access | None = None) -> AsyncIterator[ToggleHandshake]:
     """Connect to a PLC, check its words and keep the heartbeats going while the context lasts."""
-    async with open_session(station.endpoint, station.namespace, station.code, station.timeout_s) as session:
+    async with open_session(station, access) as session:
         words = Words(station, session)
         await words.prepare(("Req", "Done"))
         async with beating(words):

@@ -15,7 +15,7 @@ from plc_adapters.port import LinkLost
 BEAT_S = 1.0
 _BAD_READS = 3
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_OF_MES = ("Permit", "Recipe", "Ack", "MesHeartbeat")
+OF_MES = ("Permit", "Recipe", "Ack", "MesHeartbeat")
 
 
 class Words:
@@ -32,7 +32,7 @@ class Words:
         nodes = self._nodes
         await self.session.prepare(
             read=[*nodes.values(), *(node for names in self._payload.values() for node in names.values())],
-            written=[node for word, node in nodes.items() if word.startswith(_OF_MES)],
+            written=[node for word, node in nodes.items() if word.startswith(OF_MES)],
             watched=[nodes[word] for word in watched],
             period_ms=self.station.publishing_ms,
         )

@@ -21,6 +21,7 @@ from asyncua.ua.object_ids import ObjectIds
 
 from mes import clock
 from plc_adapters.mapping import StationMap
+from plc_adapters.opcua.pki import Own
 
 _U16, _U32, _TEXT, _REAL = ua.VariantType.UInt16, ua.VariantType.UInt32, ua.VariantType.String, ua.VariantType.Double
 _TIME, _BOOL = ua.VariantType.DateTime, ua.VariantType.Boolean
@@ -90,12 +91,14 @@ class PlcServer:
 
 
 @asynccontextmanager
-async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterator[PlcServer]:
+async def plc_server(
+    station: StationMap, kinds: dict[str, str], identity: Own | None = None
+) -> AsyncIterator[PlcServer]:
     """Serve the words of a station at its mapped endpoint (port 0: any free one) while the context lasts.
 
-    `kinds` tells for each of the mapped values whether it is number, boolean or text.
+    `kinds` tells for each of the mapped values whether it is number, boolean or text; `identity` encrypts.
     """
-    server = await bare_server(station.endpoint)
+    server = await bare_server(station.endpoint, identity if station.security == "encrypted" else None)
     index = await server.register_namespace(station.namespace)
     ids: dict[str, ua.NodeId] = {}
     types: dict[str, ua.VariantType] = {}
@@ -115,13 +118,18 @@ async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterato
         await server.stop()
 
 
-async def bare_server(endpoint: str) -> Server:
-    """Make a server that has only the standard's nodes, ready to be filled and started."""
+async def bare_server(endpoint: str, identity: Own | None = None) -> Server:
+    """Make a server that has only the standard's nodes, ready to be filled and started; encrypted if it has a key."""
     server = Server(iserver=_CheapServer())
     server.disable_clock()
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    encrypted = ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt
+    server.set_security_policy([encrypted if identity else ua.SecurityPolicyType.NoSecurity])
     server.set_identity_tokens([ua.AnonymousIdentityToken])
     await server.init()
+    if identity is not None:
+        await server.set_application_uri(identity.uri)
+        await server.load_certificate(identity.certificate)
+        await server.load_private_key(identity.key)
     address = urlsplit(endpoint)
     server.set_endpoint(endpoint)
     server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)

@@ -22,6 +22,7 @@ def station_map(endpoint: str = "opc.tcp://127.0.0.1:1", **more: Any) -> Station
         "code": STATION,
         "endpoint": endpoint,
         "namespace": "urn:test",
+        "security": "none",
         "values": list(KINDS),
         "curves": {"torque_curve": 1},
         "extras": list(EXTRA_WORDS),
