@@ -92,6 +92,11 @@ class HttpDoor:
         """Whether the last try found nobody."""
         return self._closed_since is not None
 
+    @property
+    def closed_for_s(self) -> float:
+        """For how long nobody was found; 0: the last try found it."""
+        return 0.0 if self._closed_since is None else time.monotonic() - self._closed_since
+
     async def permit(self, request: PermitRequest) -> PermitAnswer:
         """Ask."""
         with metrics.permit_seconds.labels(request.station).time():

@@ -23,7 +23,6 @@ from mes.execution.messages import (
     Verdict,
 )
 from mes.execution.rules.progress import choose_step
-from mes.execution.rules.words import Reason
 from mes.execution.standing import STANDING, CycleStanding, Decision, Standing, decide, progress_of, refuse
 from mes.measurements.rules import judge
 from mes.products.rules import StepPlan
@@ -58,6 +57,11 @@ class MesDoor(Protocol):
     @property
     def is_closed(self) -> bool:
         """Whether the last try found nobody."""
+        ...
+
+    @property
+    def closed_for_s(self) -> float:
+        """For how long nobody was found; 0: the last try found it."""
         ...
 
     async def offline(self, permit: OfflinePermit) -> OfflineAnswer:
@@ -133,9 +137,16 @@ class KeepingDoor:
     """
 
     def __init__(
-        self, mes: MesDoor, spool: Spool, known: Known, letters: DeadLetters, *, patience_s: float = 2.0
+        self,
+        mes: MesDoor,
+        spool: Spool,
+        known: Known,
+        letters: DeadLetters,
+        *,
+        patience_s: float = 2.0,
+        refuses_after_s: float = 10.0,
     ) -> None:
-        self._refuses_after_s = 5 * patience_s
+        self._refuses_after_s = refuses_after_s
         self.spool, self.known = spool, known
         self._mes, self._letters, self._patience_s = mes, letters, patience_s
         self._is_full = self._is_alarmed = False
@@ -157,8 +168,8 @@ class KeepingDoor:
         if kept := await self.spool.answer_of(request.station, request.cycle):
             return kept
         answer = await self._try(request, self._mes.permit, self._patience_s)
-        if answer is None and self._is_undecided(request):
-            # better a short wait at the station than a refusal that only says "later"
+        if answer is None and self._mes.closed_for_s < self._refuses_after_s and self._is_refused(request):
+            # what is known may lag behind: better a short wait at the station than a refusal that the MES wouldn't give
             answer = await self._try(request, self._mes.permit, self._refuses_after_s, is_patient=True)
         return answer if answer is not None else await self._answer(request)
 
@@ -238,9 +249,8 @@ class KeepingDoor:
                         await asyncio.sleep(0.1)
         return None
 
-    def _is_undecided(self, request: PermitRequest) -> bool:
-        said = self.known.decide(request, clock.now()).said
-        return bool(said) and all(one.code is Reason.OFFLINE for one in said)
+    def _is_refused(self, request: PermitRequest) -> bool:
+        return bool(self.known.decide(request, clock.now()).said)
 
     async def _answer(self, request: PermitRequest) -> PermitAnswer:
         at = clock.now()

@@ -28,7 +28,7 @@ PROFILES: dict[Profile, Callable[[StationMap, Access | None], AbstractAsyncConte
 }
 
 
-def opener(station: StationMap, access: Access) -> OpensPort:
+def opener(station: StationMap, access: Access | None = None) -> OpensPort:
     """Return how a station's port is opened, again after every loss."""
     if station.packml is None:
         open_port = PROFILES[station.profile]

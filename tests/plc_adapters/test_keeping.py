@@ -70,12 +70,21 @@ class Gateway:
         self._port, self._key, self.folder = port, key, folder
         self._stack = contextlib.AsyncExitStack()
 
+    refuses_after_s = 0.0
+
     async def start(self, most_mb: float = 8) -> KeepingDoor:
         http = await self._stack.enter_async_context(HttpDoor(f"http://127.0.0.1:{self._port}", SecretStr(self._key)))
         self.letters = DeadLetters(self.folder / "letters")
         self.spool = Spool(self.folder / "spool.sqlite", most_mb)
         self._stack.callback(self.spool.close)
-        self.door = KeepingDoor(http, self.spool, Known(timedelta(minutes=15)), self.letters, patience_s=0.5)
+        self.door = KeepingDoor(
+            http,
+            self.spool,
+            Known(timedelta(minutes=15)),
+            self.letters,
+            patience_s=0.5,
+            refuses_after_s=self.refuses_after_s,
+        )
         await self.door.recall()
         for work in (self.door.forward(), self.door.keep_known(STATIONS, every_s=0.05)):
             task = asyncio.create_task(work)
@@ -341,3 +350,14 @@ def test_what_waits_can_be_read_from_the_file(tmp_path: Path) -> None:
     file = sqlite3.connect(tmp_path / "spool.sqlite")
     assert file.execute("SELECT station, cycle FROM entry").fetchall() == [("ST-20", "1")]
     file.close()
+
+
+async def test_a_refusal_waits_a_little_for_a_mes_that_is_coming_back(
+    database: Database, mes: Mes, gateway: Gateway, units: list[str]
+) -> None:
+    gateway.refuses_after_s = 20
+    door = await gateway.start()
+    await mes.go()
+    asking = asyncio.create_task(door.permit(asked("ST-20", "NOBODY", "1")))
+    await mes.come()
+    assert codes(await asking) == [Reason.UNIT_UNKNOWN]  # the MES's own answer
