@@ -10,6 +10,7 @@ For compose (the default) writes deploy/secrets/ and deploy/.env; with --systemd
   postgres_password, mes_owner_password, mes_password, mes_backup_password     64 hex digits each
   mes_database_url, mes_owner_database_url, mes_backup_database_url            the same in addresses
   ../keys or keys/     folders for the keys that create-keys.sh makes
+  ../plc or plc/       for passwords of PLCs, STATION.password, yours to write
 HOST is where PostgreSQL is: the service `postgres` for compose, localhost for systemd.
 
 Nothing is ever overwritten: a folder with anything in it is refused. --add-missing writes only what is not there, so
@@ -39,10 +40,10 @@ environment=
 if [[ $kind == compose ]]; then
     [[ -n $folder ]] || environment=$here/.env
     folder=${folder:-$here/secrets} host=${host:-postgres}
-    keys=$folder/keys
+    keys=$folder/keys plc=$folder/plc
 else
     folder=${folder:-/etc/mes/secrets} host=${host:-localhost}
-    keys=$(dirname "$folder")/keys
+    keys=$(dirname "$folder")/keys plc=$(dirname "$folder")/plc
 fi
 if [[ -z $add ]]; then
     [[ ! -d $folder || -z $(ls -A "$folder") ]] || fail "$folder holds secrets already; nothing was changed (--help)"
@@ -50,8 +51,8 @@ if [[ -z $add ]]; then
 fi
 
 umask 077
-mkdir -p "$folder" "$keys"/{health,gateway,admin}
-chmod 700 "$folder" "$keys"
+mkdir -p "$folder" "$keys"/{health,gateway,admin} "$plc"
+chmod 700 "$folder" "$keys" "$plc"
 
 # write FILE: what is read, unless the file is there; complete before it has its name.
 write() {

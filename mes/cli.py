@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -338,6 +339,18 @@ for _name in ("cells", "kits", "deliveries", "lots"):
     cli.add_typer(getattr(cli_cells, _name)(_use), name=_name)
 cli.add_typer(orders(_use), name="orders")
 cli.add_typer(events(_use), name="events")
+
+
+def _add_plugins() -> None:
+    """Add the commands that other packages bring under `mes.commands`; a broken one is a warning."""
+    for point in entry_points(group="mes.commands"):
+        try:
+            cli.add_typer(point.load(), name=point.name)
+        except Exception as error:  # noqa: BLE001  whatever it is, the MES's own commands work on
+            errors_to.print(f"[yellow]mes {point.name} is missing:[/] {point.value}: {error!r}", highlight=False)
+
+
+_add_plugins()
 
 if __name__ == "__main__":
     main()

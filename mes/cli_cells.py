@@ -248,20 +248,23 @@ def lots(use: Commands) -> typer.Typer:
 
         use.act(merge_lots, LotMerge, show_lot, as_json, into=into, lots=lot, reason=reason)
 
-    @app.command("release")
-    def release(lot: str, reason: Why, as_json: AsJson = False) -> None:
-        """Release a lot for use, whatever its receiving found; its holds stay until they are signed off."""
-        _decide("release", lot, reason, as_json)
+    _add_decisions(app, use)
+    return app
 
-    @app.command("reject")
-    def reject(lot: str, reason: Why, as_json: AsJson = False) -> None:
-        """Reject a lot: sent back or purged, used no more."""
-        _decide("reject", lot, reason, as_json)
 
-    def _decide(decision: str, lot: str, reason: str, as_json: bool) -> None:
+def _add_decisions(app: typer.Typer, use: Commands) -> None:
+    def decide(decision: str, lot: str, reason: str, as_json: bool) -> None:
         from mes.quality.dispositions import dispose_lot
         from mes.quality.messages import DisposeLotRequest
 
         use.act(dispose_lot, DisposeLotRequest, show_lot_state, as_json, lot=lot, decision=decision, reason=reason)
 
-    return app
+    @app.command("release")
+    def release(lot: str, reason: Why, as_json: AsJson = False) -> None:
+        """Release a lot for use, whatever its receiving found; its holds stay until they are signed off."""
+        decide("release", lot, reason, as_json)
+
+    @app.command("reject")
+    def reject(lot: str, reason: Why, as_json: AsJson = False) -> None:
+        """Reject a lot: sent back or purged, used no more."""
+        decide("reject", lot, reason, as_json)

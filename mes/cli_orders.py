@@ -50,19 +50,20 @@ def orders(use: Commands) -> typer.Typer:
     @app.command("list")
     def list_orders(as_json: AsJson = False) -> None:
         """List the orders, the most urgent first."""
-        from mes.orders.queries import find_orders
-
-        async def look(database: Database) -> list[OrderAnswer]:
-            async with database.reading() as session:
-                return list(await find_orders(session))
-
-        found = use.with_database(look)
+        found = use.with_database(_find)
         if as_json:
             typer.echo(RootModel[list[OrderAnswer]](found).model_dump_json())
         else:
             Console().print(show_orders(found))
 
     return app
+
+
+async def _find(database: Database) -> list[OrderAnswer]:
+    from mes.orders.queries import find_orders
+
+    async with database.reading() as session:
+        return list(await find_orders(session))
 
 
 def show_order(answer: OrderAnswer) -> RenderableType:

@@ -122,7 +122,8 @@ class Database:
         database can't be used.
         """
         whole = message.model_dump_json()
-        digest = hashlib.sha256(whole.encode()).digest()
+        pinned = message.model_dump_json(exclude=message.digest_omits) if message.digest_omits else whole
+        digest = hashlib.sha256(pinned.encode()).digest()
         for remaining in reversed(range(TRIES)):
             try:
                 async with self._session(read_only=False) as (connection, driver):

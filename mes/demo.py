@@ -146,6 +146,7 @@ async def _processes(demo: Demo) -> AsyncIterator[None]:
         simulated = ["plc_adapters.simulated", "--jobs", demo.path("jobs.jsonl"), "--speed", demo.speed]
         simulated += ["--seed", demo.seed, "--port-base", 0, "--finished", demo.path("finished.jsonl")]
         simulated += ["--resolved", demo.path("resolved.yaml")]
+        simulated += ["--pki", demo.path("line-pki"), "--trusted-by", demo.path("pki")]
         await _start(demo, "mes", ["mes.cli", "serve"], environment)
         await _start(demo, "line", simulated, environment)
         yield
@@ -197,6 +198,7 @@ async def _until_ready(demo: Demo, client: httpx.AsyncClient) -> None:
                 await asyncio.sleep(0.1)
     environment = os.environ | {"MES_URL": demo.address, "MES_KEY": demo.keys["station"]}
     gateway = ["plc_adapters", "--map", demo.path("resolved.yaml"), "--dead-letters", demo.path("dead-letters")]
+    gateway += ["--pki", demo.path("pki"), "--spool", demo.path("spool.sqlite")]
     await _start(demo, "gateway", gateway, environment)
 
 

@@ -33,3 +33,4 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     journal_omits: ClassVar[set[str]] = set()
+    digest_omits: ClassVar[set[str]] = set()  # what may differ when the same is said again

@@ -10,6 +10,8 @@ _DOOR = frozenset({Role.STATION, Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN})
 ALLOWED: dict[str, frozenset[Role]] = {
     "request_permit": _DOOR,
     "report_result": _DOOR,
+    "record_offline_permit": frozenset({Role.STATION, Role.ADMIN}),
+    "read_standing": frozenset({Role.STATION, Role.ADMIN}),
     "record_links": frozenset({Role.STATION, Role.ADMIN}),
     "read": _EVERYONE - {Role.STATION},
     "read_metrics": _EVERYONE,

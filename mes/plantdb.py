@@ -11,8 +11,8 @@ from mes.settings import Settings
 
 
 class NoDatabase(Conflict):
-    """There is no database yet: MES_DATABASE_URL is not set, and {folder} holds none. Run `mes migrate` or `make demo` first, or name
-    the plant's server."""
+    """There is no database yet: MES_DATABASE_URL is not set, and {folder} holds none. Run `mes migrate` or `make demo`
+    first, or name the plant's server."""
 
 
 def data_folder(settings: Settings) -> Path:

@@ -18,6 +18,8 @@ from plc_adapters.dead_letters import DeadLetters, read_letter, report_of
 from plc_adapters.door import HttpDoor, NotUnderstood
 from plc_adapters.gateway import run_gateway
 from plc_adapters.mapping import LineMap, load_map
+from plc_adapters.opcua.pki import Access, Pki
+from plc_adapters.spool import Spool
 
 cli = typer.Typer(
     help="Carry what PLCs ask and report to the MES's station door, and its answers back.\n\n"
@@ -29,6 +31,17 @@ cli = typer.Typer(
 )
 Map = Annotated[Path | None, typer.Option("--map", help="The mapping file: stations, endpoints, names of words.")]
 Folder = Annotated[Path, typer.Option("--dead-letters", help="Where results go that the MES can't understand.")]
+SpoolFile = Annotated[Path, typer.Option("--spool", help="What waits for the MES while it is away, on this disk.")]
+SpoolMb = Annotated[
+    float, typer.Option(help="How large the spool may grow; full, stations are no longer answered.", min=1)
+]
+PkiFolder = Annotated[
+    Path,
+    typer.Option("--pki", help="The gateway's certificate and key, and which servers it trusts.", envvar="MES_PKI"),
+]
+Secrets = Annotated[
+    Path | None, typer.Option("--secrets", help="Folder with STATION.password for stations that have a user, mode 600.")
+]
 PortBase = Annotated[
     int | None, typer.Option(help="Move the mapping's endpoints so that the lowest port is this one.", min=1)
 ]
@@ -40,18 +53,26 @@ def main(
     context: typer.Context,
     map_file: Map = None,
     dead_letters: Folder = Path("dead-letters"),
+    spool: SpoolFile = Path("spool.sqlite"),
+    spool_mb: SpoolMb = 512,
+    pki: PkiFolder = Path("pki"),
+    secrets: Secrets = None,
     port_base: PortBase = None,
     metrics_port: MetricsPort = None,
 ) -> None:
     """Serve the stations when no subcommand is named."""
     if context.invoked_subcommand is None:
-        run(map_file, dead_letters, port_base, metrics_port)
+        run(map_file, dead_letters, spool, spool_mb, pki, secrets, port_base, metrics_port)
 
 
 @cli.command()
 def run(
     map_file: Map = None,
     dead_letters: Folder = Path("dead-letters"),
+    spool: SpoolFile = Path("spool.sqlite"),
+    spool_mb: SpoolMb = 512,
+    pki: PkiFolder = Path("pki"),
+    secrets: Secrets = None,
     port_base: PortBase = None,
     metrics_port: MetricsPort = None,
 ) -> None:
@@ -61,7 +82,8 @@ def run(
     _configure_logs()
     if metrics_port is not None:
         metrics.publish(metrics_port)
-    asyncio.run(_until_stopped(line, url, key, dead_letters))
+    access = Access(Pki(pki), secrets)
+    asyncio.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
 
 
 @cli.command("check-map")
@@ -99,6 +121,27 @@ def dead_letters_command(
     raise typer.Exit(asyncio.run(_send(send, dead_letters, url, key)))
 
 
+@cli.command("spool")
+def spool_command(
+    spool: SpoolFile = Path("spool.sqlite"),
+    export: Annotated[Path | None, typer.Option(help="Write every entry here, a line of JSON each.")] = None,
+) -> None:
+    """Show what waits for the MES: results, and permits answered without it; the gateway may run meanwhile."""
+    if not spool.exists():
+        raise typer.BadParameter(f"there is no spool at {spool}")
+    kept = Spool(spool)
+    try:
+        if export is not None:
+            export.write_text("".join(f"{line}\n" for line in kept.export()), "utf-8")
+        for entry in kept.waiting.values():
+            typer.echo(
+                f"{entry.id:>6}  {entry.kind:6}  {entry.station}  {entry.cycle}  {', '.join(sorted(entry.units)[:3])}"
+            )
+        typer.echo(f"{len(kept.waiting)} wait for the MES, the spool is {kept.fill:.0%} full", err=True)
+    finally:
+        kept.close()
+
+
 async def _send(paths: list[Path], folder: Path, url: str, key: SecretStr) -> int:
     letters, failed = DeadLetters(folder), 0
     async with HttpDoor(url, key) as door:
@@ -115,14 +158,19 @@ async def _send(paths: list[Path], folder: Path, url: str, key: SecretStr) -> in
     return 1 if failed else 0
 
 
-async def _until_stopped(line: LineMap, url: str, key: SecretStr, letters: Path) -> None:
+async def _until_stopped(
+    line: LineMap, mes: tuple[str, SecretStr], letters: Path, spool: tuple[Path, float], access: Access
+) -> None:
     serving = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, lambda: serving and serving.cancel())
+    kept = Spool(*spool)
     try:
-        await run_gateway(line, url, key, letters)
+        await run_gateway(line, *mes, letters, kept, access)
     except asyncio.CancelledError:
         typer.echo("gateway stopped", err=True)
+    finally:
+        kept.close()
 
 
 def _line(map_file: Path | None, port_base: int | None) -> LineMap:

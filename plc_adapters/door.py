@@ -5,12 +5,19 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 import httpx
-import stamina
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from mes.errors import MesError
-from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
+from mes.execution.messages import (
+    OfflineAnswer,
+    OfflinePermit,
+    PermitAnswer,
+    PermitRequest,
+    RecipeAnswer,
+    ReportAnswer,
+    ResultReport,
+)
 from mes.log import HEADER
 from plc_adapters import metrics
 from plc_adapters.port import Problem
@@ -38,25 +45,29 @@ class NotUnderstood(MesError):
 
 
 class Door(Protocol):
-    """Where the gateway takes what its stations say. Both wait as long as it takes; NotUnderstood ends the waiting."""
+    """Where the gateway takes what its stations say. NotUnderstood: waiting doesn't help."""
 
     async def permit(self, request: PermitRequest) -> PermitAnswer:
         """Ask; the same cycle number gets the same answer."""
         ...
 
     async def report(self, report: ResultReport) -> ReportAnswer:
-        """Report; when this returns, the result is committed."""
+        """Report; when this returns, the result is kept for good."""
         ...
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links once; DoorClosed when it can't be told."""
         ...
 
+    def recipe_for(self, request: PermitRequest) -> RecipeAnswer | None:
+        """The recipe that the step asked for needs, as far as is known."""
+        ...
+
 
 class HttpDoor:
-    """The door of a running MES. Connections are kept; every try carries the same cycle number."""
+    """The door of a running MES. Connections are kept. Each call is one try; after DoorClosed it may be repeated."""
 
-    def __init__(self, url: str, key: SecretStr, wait_s: float = 0.2, wait_max_s: float = 10.0) -> None:
+    def __init__(self, url: str, key: SecretStr) -> None:
         self._client = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             headers={"Authorization": f"Bearer {key.get_secret_value()}"},
@@ -66,7 +77,6 @@ class HttpDoor:
             trust_env=False,
         )
         self._url = url
-        self._wait_s, self._wait_max_s = wait_s, wait_max_s
         self._closed_since: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -77,55 +87,74 @@ class HttpDoor:
     ) -> None:
         await self._client.aclose()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last try found nobody."""
+        return self._closed_since is not None
+
+    @property
+    def closed_for_s(self) -> float:
+        """For how long nobody was found; 0: the last try found it."""
+        return 0.0 if self._closed_since is None else time.monotonic() - self._closed_since
+
     async def permit(self, request: PermitRequest) -> PermitAnswer:
-        """Ask until answered."""
+        """Ask."""
         with metrics.permit_seconds.labels(request.station).time():
-            return await self._until_answered("/api/station/permit", request, PermitAnswer)
+            return await self._ask("/api/station/permit", request, f"{request.station}/{request.cycle}", PermitAnswer)
 
     async def report(self, report: ResultReport) -> ReportAnswer:
-        """Report until committed."""
+        """Report; committed when it returns."""
         with metrics.report_seconds.labels(report.station).time():
-            return await self._until_answered("/api/station/report", report, ReportAnswer)
+            return await self._ask("/api/station/report", report, f"{report.station}/{report.cycle}", ReportAnswer)
+
+    async def offline(self, permit: OfflinePermit) -> OfflineAnswer:
+        """Tell what was answered without the MES."""
+        asked = permit.request
+        return await self._ask("/api/station/offline", permit, f"{asked.station}/{asked.cycle}", OfflineAnswer)
+
+    async def standing(self, stations: list[str]) -> bytes:
+        """Read what is to be kept for these stations, as JSON."""
+        response = await self._send("GET", "/api/station/standing", "standing", params={"station": stations})
+        self._note_open()
+        if not response.is_success:
+            raise DoorClosed(reason=_problem(response).detail)
+        return response.content
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links, once."""
-        response = await self._post("/api/links", {"json": {"gateway": gateway, "stations": stations}}, "links")
+        told = {"gateway": gateway, "stations": stations}
+        response = await self._send("POST", "/api/links", "links", json=told)
+        self._note_open()
         if not response.is_success:
             raise DoorClosed(reason=_problem(response).detail)
 
-    async def _until_answered(self, path: str, message: PermitRequest | ResultReport, answer: type[Answer]) -> Answer:
-        body = {"content": message.model_dump_json(), "headers": {"Content-Type": "application/json"}}
-        tries = stamina.retry_context(
-            on=DoorClosed, attempts=None, timeout=None, wait_initial=self._wait_s, wait_max=self._wait_max_s
-        )
-        async for attempt in tries:
-            with attempt:
-                response = await self._post(path, body, f"{message.station}/{message.cycle}")
-                if response.is_client_error:
-                    raise NotUnderstood(_problem(response))
-                return self._read(response, answer)
-        raise DoorClosed(reason="no try is left")  # retry_context without a limit never gets here
-
-    async def _post(self, path: str, body: dict[str, Any], request_id: str) -> httpx.Response:
-        headers = {**body.get("headers", {}), HEADER: request_id}
+    async def _ask(self, path: str, message: BaseModel, request_id: str, answer: type[Answer]) -> Answer:
+        headers = {"Content-Type": "application/json"}
+        response = await self._send("POST", path, request_id, content=message.model_dump_json(), headers=headers)
+        if response.is_client_error:
+            self._note_open()
+            raise NotUnderstood(_problem(response))
         try:
-            response = await self._client.post(path, **{**body, "headers": headers})
-        except httpx.HTTPError as error:
-            self._note_closed(f"{type(error).__name__} {error}".strip())
-            raise DoorClosed(reason=str(error)) from error
-        if response.is_server_error or response.status_code in _NOT_THE_MESSAGE or _not_the_mes(response):
-            self._note_closed(f"{response.status_code} {_problem(response).detail}")
-            raise DoorClosed(reason=f"status {response.status_code}")
-        self._note_open()
-        return response
-
-    def _read(self, response: httpx.Response, answer: type[Answer]) -> Answer:
-        try:
-            return answer.model_validate_json(response.content)
+            read = answer.model_validate_json(response.content)
         except ValidationError as error:
             # Gateway and MES are of different versions: nothing is lost, and nothing moves until they match.
             self._note_closed(f"its answer is of another version: {error.errors(include_url=False)[:3]}")
             raise DoorClosed(reason="its answer is of another version") from error
+        self._note_open()
+        return read
+
+    async def _send(
+        self, method: str, path: str, request_id: str, headers: dict[str, str] | None = None, **what: Any
+    ) -> httpx.Response:
+        try:
+            response = await self._client.request(method, path, headers={**(headers or {}), HEADER: request_id}, **what)
+        except httpx.HTTPError as error:
+            self._note_closed(f"{type(error).__name__} {error}".strip())
+            raise DoorClosed(reason=f"{type(error).__name__} {error}".strip()) from error
+        if response.is_server_error or response.status_code in _NOT_THE_MESSAGE or _not_the_mes(response):
+            self._note_closed(f"{response.status_code} {_problem(response).detail}")
+            raise DoorClosed(reason=f"status {response.status_code}")
+        return response
 
     def _note_closed(self, reason: str) -> None:
         metrics.door_open.set(0)

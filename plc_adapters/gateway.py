@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -11,9 +13,11 @@ from mes.log import begin_request
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, HttpDoor, NotUnderstood
+from plc_adapters.keeping import KeepingDoor, Known
 from plc_adapters.links import Links
-from plc_adapters.mapping import LineMap, StationMap
-from plc_adapters.opcua.tag_handshake import open_port
+from plc_adapters.mapping import LineMap
+from plc_adapters.opcua.pki import Access, watch_expiry
+from plc_adapters.opcua.profiles import opener
 from plc_adapters.port import (
     Acknowledgement,
     Asked,
@@ -26,19 +30,33 @@ from plc_adapters.port import (
     Reported,
     Unreadable,
 )
+from plc_adapters.spool import Spool
 
 log = structlog.get_logger()
 FIRST_WAIT_S = 0.1
 
 
-async def run_gateway(line: LineMap, url: str, key: SecretStr, letters_folder: Path) -> None:
+async def run_gateway(
+    line: LineMap, url: str, key: SecretStr, letters_folder: Path, spool: Spool, access: Access
+) -> None:
     """Serve every station of a line until cancelled."""
-    letters = DeadLetters(letters_folder)
-    links = Links(line.gateway, [station.code for station in line.stations], letters)
-    async with HttpDoor(url, key) as door, asyncio.TaskGroup() as tasks:
+    letters, codes = DeadLetters(letters_folder), [station.code for station in line.stations]
+    known = Known(timedelta(seconds=line.offline_for_s))
+    plain = [station.code for station in line.stations if station.security == "none"]
+    for code in plain:
+        log.warning("station_not_encrypted", station=code, reason="its mapping says security: none")
+    links = Links(line.gateway, codes, letters, spool, plain=plain)
+    if len(plain) < len(codes):
+        await asyncio.to_thread(access.pki.own)  # made at the first start, so that PLCs can be told to trust it
+    async with HttpDoor(url, key) as mes, asyncio.TaskGroup() as tasks:
+        door = KeepingDoor(mes, spool, known, letters)
+        await door.recall()
         tasks.create_task(links.keep_telling(door), name="links")
+        tasks.create_task(door.forward(), name="forward")
+        tasks.create_task(door.keep_known(codes), name="known")
+        tasks.create_task(watch_expiry(access.pki), name="certificates")
         for station in line.stations:
-            tasks.create_task(serve(station.code, _opener(station), door, letters, links), name=station.code)
+            tasks.create_task(serve(station.code, opener(station, access), door, letters, links), name=station.code)
 
 
 async def serve(
@@ -50,7 +68,7 @@ async def serve(
         tried_at = loop.time()
         try:
             async with opens() as port:
-                links.connected(station)
+                links.connected(station, port)
                 await _serve_port(port, door, letters, links)
         except LinkLost as error:
             links.lost(station, str(error))
@@ -90,8 +108,9 @@ async def answer(heard: Heard, door: Door, letters: DeadLetters) -> Permit | Ack
 
 
 async def _serve_port(port: Port, door: Door, letters: DeadLetters, links: Links) -> None:
-    async for heard in port.requests():
+    async for said in port.requests():
         began = asyncio.get_running_loop().time()
+        heard = await _with_recipe(port, said, door) if isinstance(said, Asked) else said
         # A task of its own keeps the request's id to the lines of this request.
         found = await asyncio.create_task(answer(heard, door, letters))
         station = _station(heard)
@@ -100,6 +119,17 @@ async def _serve_port(port: Port, door: Door, letters: DeadLetters, links: Links
         await port.reply(found)
         metrics.answer_seconds.labels(station).observe(asyncio.get_running_loop().time() - began)
         _count(station, found)
+
+
+async def _with_recipe(port: Port, asked: Asked, door: Door) -> Asked:
+    """Have the machine hold the unit's recipe before the permit is asked for, and say in the request what it holds."""
+    recipe = door.recipe_for(asked.request)
+    if recipe is None or asked.request.recipe_digest == recipe.digest:
+        return asked
+    held = await port.load_recipe(recipe)
+    if held is None:
+        return asked
+    return replace(asked, request=asked.request.model_copy(update={"recipe_digest": held}))
 
 
 async def _dead(heard: Reported | Unreadable, problem: Problem, letters: DeadLetters) -> Acknowledgement:
@@ -127,7 +157,3 @@ def _count(station: str, found: Permit | Acknowledgement) -> None:
         outcome = getattr(found.answer, "verdict", "")
     counter = metrics.permits if isinstance(found, Permit) else metrics.reports
     counter.labels(station, outcome).inc()
-
-
-def _opener(station: StationMap) -> OpensPort:
-    return lambda: open_port(station)

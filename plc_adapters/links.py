@@ -1,6 +1,7 @@
 """The state of each station's link, as the MES is told it."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -11,6 +12,8 @@ from mes import clock
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, DoorClosed
+from plc_adapters.port import Port
+from plc_adapters.spool import Spool
 
 log = structlog.get_logger()
 TOLD_EVERY_S = 15.0
@@ -24,20 +27,31 @@ class _Link:
 
 
 class Links:
-    """Whether each station is connected, since when, and how many of its dead letters wait."""
+    """Whether each station is connected, since when, and what of it waits: dead letters, kept results and answers."""
 
-    def __init__(self, gateway: str, stations: list[str], letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        gateway: str,
+        stations: list[str],
+        letters: DeadLetters,
+        spool: Spool | None = None,
+        *,
+        plain: Collection[str] = (),
+    ) -> None:
         self.gateway = gateway
-        self._letters = letters
+        self._letters, self._spool = letters, spool
         self._links = {code: _Link("lost", clock.now(), letters.count(code)) for code in stations}
         self._changed = asyncio.Event()
+        self._plain = frozenset(plain)
+        self._ports: dict[str, Port] = {}
         self._logged: set[str] = set()
         for code, link in self._links.items():
             metrics.link_up.labels(code).set(0)
             metrics.dead_letters.labels(code).set(link.dead_letters)
 
-    def connected(self, station: str) -> None:
+    def connected(self, station: str, port: Port) -> None:
         """Note a link that is up; logged once."""
+        self._ports[station] = port
         if self._links[station].state != "connected":
             log.info("station_connected", station=station)
             self._set(station, "connected")
@@ -45,6 +59,7 @@ class Links:
 
     def lost(self, station: str, reason: str) -> None:
         """Note a link that is gone; logged once, however many tries follow."""
+        self._ports.pop(station, None)
         if station not in self._logged:
             log.warning("station_lost", station=station, reason=reason)
             self._logged.add(station)
@@ -67,6 +82,9 @@ class Links:
                 "state": link.state,
                 "since": link.since.isoformat(),
                 "dead_letters": link.dead_letters,
+                "skew_s": self._ports[code].skew_s if code in self._ports else None,
+                "encrypted": code not in self._plain,
+                "kept": self._spool.count(code) if self._spool else 0,
             }
             for code, link in self._links.items()
         ]

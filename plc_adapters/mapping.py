@@ -1,16 +1,28 @@
 """The mapping file: which stations there are, where they are reached and how their words are named."""
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mes.errors import Malformed
 from mes.message import Code, Name
+from plc_adapters.profile_settings import (
+    ArrivalSettings,
+    Endpoint,
+    JobSettings,
+    JoiningSettings,
+    Node,
+    PackmlSettings,
+    Part,
+    Profile,
+    ResultSettings,
+    ScannerSettings,
+    ToggleSettings,
+)
 
 REQUIRED_WORDS = (
     *("ReqSeq", "ReqSerial", "PermitSeq", "PermitSerial", "PermitCode"),
@@ -30,35 +42,28 @@ EXTRA_WORDS = (
     *("DoneOperation", "DoneSecondOperator", "DoneRecipeId", "DoneRemovalsTo"),
 )
 WORDS = REQUIRED_WORDS + OPTIONAL_WORDS + EXTRA_WORDS
-_NODE = re.compile(r"^[isgb]=.+$")
+# A PLC that has bits instead of counters says by its clock which request is which.
+TOGGLE_WORDS = (
+    *("Req", "ReqAt", "ReqSerial", "Permit", "PermitSerial", "PermitCode"),
+    *("Done", "DoneReqAt", "DoneSerial", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "Ack", "AckCode"),
+)
+_REQUIRED: dict[Profile, tuple[str, ...]] = {"tag_handshake": REQUIRED_WORDS, "toggle_handshake": TOGGLE_WORDS}
+_OPTIONAL: dict[Profile, tuple[str, ...]] = {
+    "tag_handshake": OPTIONAL_WORDS,
+    "toggle_handshake": tuple(word for word in OPTIONAL_WORDS if not word.endswith("Epoch")),
+}
+_SCANNED = ("ReqSerial", "DoneSerial")  # a PLC beside a scanner need not have these
+_COMPANIONS: tuple[Profile, ...] = ("joining", "machinery_result", "job_control")
+# The blocks of settings: for which profiles each is.
+_BLOCKS: dict[str, tuple[Profile, ...]] = {
+    "toggle": ("toggle_handshake",),
+    "scanner": ("tag_handshake",),
+    "arrival": _COMPANIONS,
+    **{profile: (profile,) for profile in _COMPANIONS},
+}
 
 
-def _node(text: str) -> str:
-    if not _NODE.fullmatch(text):
-        raise ValueError('expected a node id without its namespace, e.g. "s=GC1-070.ReqSeq" or "i=1017"')
-    return text
-
-
-def _endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        complete = parts.scheme == "opc.tcp" and parts.hostname and parts.port
-    except ValueError:
-        complete = False
-    if not complete:
-        raise ValueError('expected "opc.tcp://HOST:PORT"')
-    return text
-
-
-Node = Annotated[str, AfterValidator(_node)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Patterns(_Part):
+class Patterns(Part):
     """How node ids are made from names, where a station doesn't give them one by one."""
 
     word: Node = "s={station}.{name}"
@@ -66,18 +71,28 @@ class Patterns(_Part):
     curve: Node = "s={station}.Done.{name}.{ordinal}.{axis}"
 
 
-class StationMap(_Part):
+class StationMap(Part):
     """One station: an OPC UA server's address and the names of its words.
 
     `words` replaces single node ids of the pattern; null says that the PLC does not have this (optional) word.
     `extras` names the further words that it has: its parts, tool, program and recipe, said before the work.
+    `security: none` is for PLCs that can't encrypt; `user` logs in with the password in `<code>.password` of --secrets.
     `values` names the arrays of the result, as a list or as name: node id; `curves` gives the count of each curve.
     """
 
     code: Code
     endpoint: Endpoint
     namespace: Name
-    profile: Literal["tag_handshake"] = "tag_handshake"
+    security: Literal["encrypted", "none"] = "encrypted"
+    user: Name | None = None
+    profile: Profile = "tag_handshake"
+    toggle: ToggleSettings | None = None
+    arrival: ArrivalSettings | None = None
+    joining: JoiningSettings | None = None
+    machinery_result: ResultSettings | None = None
+    job_control: JobSettings | None = None
+    packml: PackmlSettings | None = None
+    scanner: ScannerSettings | None = None
     patterns: Patterns = Patterns()
     words: dict[str, Node | None] = {}
     extras: list[Literal[EXTRA_WORDS]] = []  # type: ignore[valid-type]
@@ -96,19 +111,35 @@ class StationMap(_Part):
 
     @model_validator(mode="after")
     def _words_known(self) -> Self:
-        if unknown := sorted(set(self.words) - set(WORDS)):
-            raise ValueError(f"unknown words {', '.join(unknown)}; expected some of {', '.join(WORDS)}")
-        if missing := [word for word in REQUIRED_WORDS if word in self.words and self.words[word] is None]:
+        required, optional = _REQUIRED.get(self.profile, ()), _OPTIONAL.get(self.profile, ())
+        words = (*required, *optional, *EXTRA_WORDS) if required else ()
+        if unknown := sorted(set(self.words) - set(words)):
+            raise ValueError(f"unknown words {', '.join(unknown)}; expected some of {', '.join(words)}")
+        spared = _SCANNED if self.scanner else ()
+        missing = [word for word in required if word in self.words and self.words[word] is None and word not in spared]
+        if missing:
             raise ValueError(f"the handshake can't do without {', '.join(missing)}")
         nodes = [*self.word_nodes.values(), *self.value_nodes.values()]
         if twice := sorted(node for node, times in Counter(nodes).items() if times > 1):
             raise ValueError(f"these node ids are used for more than one word: {', '.join(twice)}")
         return self
 
+    @model_validator(mode="after")
+    def _blocks_of_the_profile(self) -> Self:
+        for block, profiles in _BLOCKS.items():
+            if getattr(self, block) is not None and self.profile not in profiles:
+                raise ValueError(f"{block} is for profile {' and '.join(profiles)}, not for {self.profile}")
+        if self.profile in _COMPANIONS and getattr(self, self.profile) is None:
+            raise ValueError(f"profile {self.profile} needs a block {self.profile}")
+        if self.profile == "job_control" and not (self.arrival and self.arrival.answer.cycle):
+            raise ValueError("profile job_control needs a block arrival, with answer.cycle: which order was given")
+        return self
+
     @property
     def word_nodes(self) -> dict[str, str]:
         """The node id of each word the PLC has."""
-        has = (*REQUIRED_WORDS, *OPTIONAL_WORDS, *self.extras)
+        required, optional = _REQUIRED.get(self.profile, ()), _OPTIONAL.get(self.profile, ())
+        has = (*required, *optional, *self.extras)
         named = {word: self._filled(self.patterns.word, name=word) for word in has} | self.words
         return {word: node for word, node in named.items() if node is not None}
 
@@ -128,10 +159,14 @@ class StationMap(_Part):
         return pattern
 
 
-class LineMap(_Part):
-    """A mapping file: the gateway's name and its stations."""
+class LineMap(Part):
+    """A mapping file: the gateway's name and its stations.
+
+    `offline_for_s`: how old what the gateway knows may be when it answers permits without the MES; 0: it never does.
+    """
 
     gateway: Name
+    offline_for_s: Annotated[float, Field(ge=0, le=86_400)] = 900
     stations: Annotated[list[StationMap], Field(min_length=1, max_length=500)]
 
     @model_validator(mode="before")

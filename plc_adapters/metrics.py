@@ -16,6 +16,20 @@ link_up = Gauge("gateway_link_up", "1 while the station is connected", ["station
 dead_letters = Gauge("gateway_dead_letters", "Dead letters that wait for a person", ["station"])
 door_open = Gauge("gateway_door_open", "1 while the MES answers")
 
+certificate_days_left = Gauge(
+    "gateway_certificate_days_left",
+    "Days until a certificate expires: own, or a trusted one by thumbprint",
+    ["certificate"],
+)
+spooled = Gauge("gateway_spooled", "Results and answers on this PC that the MES has not heard of", ["station"])
+spool_fill = Gauge("gateway_spool_fill", "How full the spool is, 0..1; an alarm from 0.7, a stop at 1")
+offline_permits = Counter("gateway_offline_permits", "Permits answered without the MES", ["station", "outcome"])
+known_age = Gauge("gateway_known_age_seconds", "Age of what the gateway knows of the record; -1: nothing")
+packml_state = Gauge("gateway_packml_state", "1 for the PackML state a machine is in", ["station", "state"])
+packml_seconds = Counter("gateway_packml_seconds", "Time a machine was seen in a PackML state", ["station", "state"])
+packml_produced = Counter("gateway_packml_produced", "Pieces a machine has counted", ["station"])
+packml_defective = Counter("gateway_packml_defective", "Defective pieces a machine has counted", ["station"])
+
 
 def publish(port: int) -> None:
     """Serve the numbers on the loopback address only; a collector on this PC fetches them."""

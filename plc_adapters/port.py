@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mes.errors import MesError
-from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
+from mes.execution.messages import PermitAnswer, PermitRequest, RecipeAnswer, ReportAnswer, ResultReport
 
 ASKER = "gateway"
+KEPT = "kept"  # the state of a unit whose result waits on the gateway's disk
 
 
 class LinkLost(MesError):
@@ -90,7 +91,16 @@ class Acknowledgement:
 
 
 class Port(Protocol):
-    """One connected device. Both raise LinkLost; then the port is thrown away and another one opened."""
+    """One connected device. All raise LinkLost; then the port is thrown away and another one opened."""
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far the device's clock is ahead of this PC's, in seconds; None: it hasn't said."""
+        ...
+
+    async def load_recipe(self, recipe: RecipeAnswer) -> str | None:
+        """Bring a recipe into the machine; the digest of what it says it holds then, None: it can't be asked."""
+        ...
 
     def requests(self) -> AsyncIterator[Heard]:
         """Yield what the device is owed an answer for, one at a time, until the link is lost."""

@@ -74,6 +74,7 @@ def read_rows(
         whole = frame.with_columns(pl.exclude("line").str.strip_chars().fill_null(""))
         filled = whole.filter(pl.any_horizontal(pl.exclude("line") != ""))
         fits = filled.head(MAX_ROWS - count)
+        _find_long(fits, len(headings), errors)
         read.append(_judge(fits, places, errors))
         count += fits.height
         on_row(count)
@@ -87,6 +88,12 @@ def read_rows(
     _find_repeated(rows, len(places), errors)
     errors.refuse(file_name)
     return rows
+
+
+def _find_long(rows: pl.DataFrame, width: int, errors: _Errors) -> None:
+    """Name the rows with more fields than headings: a number with a decimal comma would be read as two."""
+    for line in rows.filter(pl.col(_name(width)) != "")["line"]:
+        errors.add(line, 0, f"more than {width} fields", f"{width} fields, one for each heading; a point for decimals")
 
 
 def _open(content: bytes, file_name: str) -> Opened:
@@ -129,11 +136,11 @@ def _open_plain(content: bytes, start: int) -> Opened:
         for chunk in _chunks(content, body):
             # below the headings, so that they say how many columns there are, whatever the chunk begins with
             frame = pl.read_csv(
-                head + b"\n" + chunk,
+                head + separator.encode() + b"\n" + chunk,
                 has_header=False,
                 separator=separator,
                 quote_char=None,
-                schema=_schema(len(headings)),
+                schema=_schema(len(headings) + 1),
                 truncate_ragged_lines=True,
                 row_index_name="line",
                 row_index_offset=line,
@@ -145,10 +152,10 @@ def _open_plain(content: bytes, start: int) -> Opened:
 
 
 def _batches(rows: Iterator[Row], width: int) -> Iterator[pl.DataFrame]:
-    schema = {"line": pl.UInt32} | _schema(width)
-    empty = [""] * width
+    schema = {"line": pl.UInt32} | _schema(width + 1)
+    empty = [""] * (width + 1)
     while batch := list(islice(rows, BATCH_ROWS)):
-        filled = [(line, *(row if len(row) == width else [*row, *empty][:width])) for line, row in batch]
+        filled = [(line, *[*row, *empty][: width + 1]) for line, row in batch]
         yield pl.DataFrame(filled, schema=schema, orient="row")
 
 

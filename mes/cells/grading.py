@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, DateTime, Double, Text, bindparam, text
@@ -38,7 +39,7 @@ _TEST = Prepared(
         FROM unnest(:unit_ids, :tested_at, :is_retest, :visual_ok, :temperature_c,
                     {", ".join(f":{name}" for name in MEASURED)}) AS r
         ON CONFLICT (unit_id, tested_at) DO NOTHING
-        RETURNING unit_id
+        RETURNING unit_id, tested_at
         """  # noqa: S608 - of constants
     ).bindparams(
         bindparam("unit_ids", type_=ARRAY(BigInteger)),
@@ -47,6 +48,17 @@ _TEST = Prepared(
         bindparam("visual_ok", type_=ARRAY(Boolean)),
         *(bindparam(name, type_=ARRAY(Double)) for name in ("temperature_c", *MEASURED)),
         bindparam("source", type_=Text),
+    )
+)
+_READ = ("is_retest", "visual_ok", "temperature_c", *MEASURED)
+_KEPT = Prepared(
+    text(
+        f"""
+        SELECT unit_id, tested_at, {", ".join(_READ)} FROM cell_test
+        WHERE (unit_id, tested_at) IN (SELECT * FROM unnest(:unit_ids, :tested_at))
+        """  # noqa: S608 - of constants
+    ).bindparams(
+        bindparam("unit_ids", type_=ARRAY(BigInteger)), bindparam("tested_at", type_=ARRAY(DateTime(timezone=True)))
     )
 )
 _GRADING = Prepared(
@@ -101,7 +113,29 @@ async def record_tests(session: Session, message: TestReport) -> TestAnswer:
         source=message.source,
         **{name: [getattr(reading, name) for reading in readings] for name in ("temperature_c", *MEASURED)},
     )
+    await _require_same(session, message, known, {(row["unit_id"], row["tested_at"]) for row in rows})
     return TestAnswer(recorded=len(rows), repeated=len(readings) - len(rows))
+
+
+async def _require_same(
+    session: Session, message: TestReport, known: Mapping[str, int], new: set[tuple[int, datetime]]
+) -> None:
+    """Take for a repeat what says the same alone: another value of the same time must not be dropped in silence."""
+    again = [(n, r) for n, r in enumerate(message.readings, start=1) if (known[r.serial], r.tested_at) not in new]
+    if not again:
+        return
+    ids, times = [known[r.serial] for _, r in again], [r.tested_at for _, r in again]
+    kept = {(row["unit_id"], row["tested_at"]): row for row in await session.run(_KEPT, unit_ids=ids, tested_at=times)}
+    others = []
+    for n, reading in again:
+        row = kept[known[reading.serial], reading.tested_at]
+        if differing := [name for name in _READ if row[name] != getattr(reading, name)]:
+            read = ", ".join(f"{name} {getattr(reading, name)}" for name in differing)
+            before = ", ".join(f"{name} {row[name]}" for name in differing)
+            at = f"reading {n}: {reading.serial} at {reading.tested_at}"
+            others.append({"at": at, "read": read, "expected": f"{before}, as recorded; or a time of its own"})
+    if others:
+        raise Malformed(message.source, others[:SHOWN])
 
 
 async def grade_lot(session: Session, message: GradeRequest) -> GradingAnswer:

@@ -26,7 +26,7 @@ def decode_link(text: str) -> Elements:
     """Read a GS1 Digital Link."""
     try:
         found = GS1DigitalLinkURI.parse(text)
-    except ParseError as error:
+    except (ParseError, ValueError) as error:
         raise Unreadable(text, f"a GS1 Digital Link ({_first_line(error)})") from error
     return [(one.ai.ai, one.value) for one in found.element_strings]
 

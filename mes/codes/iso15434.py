@@ -36,7 +36,9 @@ def decode(text: str) -> Elements:
         raise Unreadable(text, "RS and EOT at its end: the code is torn")
     found = [_element(text, one) for one in body[len("06" + GS) : -len(RS + EOT)].split(GS)]
     for identifier, value in found:
-        if identifier in DATES and not is_date(value):
+        # 6D says behind its date, in three digits, which date it is
+        dated = value[:-3] if identifier == "6D" and len(value) == 11 else value
+        if identifier in DATES and not is_date(dated):
             raise Unreadable(text, f"a date as 20261123 behind {identifier}, not {value}")
     return found
 

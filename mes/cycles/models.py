@@ -12,7 +12,8 @@ from mes.table import Key, Table
 class Permit(Table):
     """An answer to "may I?": each rule's verdict with its version, and the facts seen. A repeat finds it by its number.
 
-    `verdicts`: rule -> [version, "kept" | "broken" | "waived"]; `waivers`: those it was granted by.
+    `verdicts`: rule -> [version, "kept" | "broken" | "waived"]; `waivers`: those it was granted by. `facts_at`: a
+    gateway gave it while the MES was away, by facts of that moment; the verdicts are those of the MES afterwards.
     """
 
     __tablename__ = "permit"
@@ -38,13 +39,15 @@ class Permit(Table):
     operator: Mapped[str | None]
     second_operator: Mapped[str | None]
     asked_at: Mapped[datetime]
+    facts_at: Mapped[datetime | None]
 
 
 class Cycle(Table):
     """One cycle of a station on a unit or lot [ISA-95: segment response], as reported and as judged.
 
     `verdicts`: rule -> [version, "kept" | "broken" | "waived"]; `digest`: of the whole report, so that a repeat of it
-    is told from another result under the same number.
+    is told from another result under the same number. `heard_at`: when its gateway read it; NULL where it went straight
+    on to the MES, whose own `reported_at` says so then.
     """
 
     __tablename__ = "cycle"
@@ -79,6 +82,7 @@ class Cycle(Table):
     digest: Mapped[bytes]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime]
+    heard_at: Mapped[datetime | None]
     reported_at: Mapped[datetime]
 
 

@@ -48,7 +48,7 @@ def permit(
         recipe=recipe,
         components=_components(step) if granted and step else [],
         characteristics=_characteristics(step) if granted and step else [],
-        refusals=_refusals(said),
+        refusals=refusals(said),
         waivers=list(waivers),
     )
 
@@ -65,14 +65,15 @@ def why(message: PermitRequest, progress: Progress, judgement: Judgement, facts:
         granted=not judgement.broken,
         operation=progress.step.operation if progress.step else None,
         next_step=progress.next_step(),
-        refusals=_refusals(judgement.broken),
+        refusals=refusals(judgement.broken),
         waivers=judgement.waived,
         verdicts=verdicts,
         facts=facts,
     )
 
 
-def _refusals(said: Sequence[Said]) -> list[Refusal]:
+def refusals(said: Sequence[Said]) -> list[Refusal]:
+    """Word the reasons against."""
     return [Refusal(code=s.code, text=s.text, clears=s.clears, who=list(WORDS[s.code].who)) for s in said]
 
 

@@ -8,10 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from mes.execution.messages import Component, PermitRequest, Removal, ResultReport
+from mes.execution.rules.material import LotUse
 from mes.execution.rules.progress import Progress
 from mes.execution.rules.route import has_reached
 from mes.execution.rules.words import Reason
-from mes.execution.seen import OpenHold, Seen
+from mes.execution.seen import LotSeen, OpenHold, Seen
 from mes.execution.subject import Subject
 from mes.genealogy.service import Fit
 from mes.kits.rules import judge_slots, kitted
@@ -255,17 +256,10 @@ def _judge_lot(fitting: Fitting, record: _Record, number: str) -> LotRow | None:
 
 
 def _judge_use(fitting: Fitting, record: _Record, lot: LotRow) -> None:
-    if lot.state != "released":
-        _once(fitting, Reason.LOT_NOT_RELEASED, f"{lot.number} ({lot.state})")
-    seen = record.seen.lots.get(lot.id)
-    if seen is None:
-        return
-    if seen.expires_on is not None and seen.expires_on < record.seen.today:
-        _once(fitting, Reason.LOT_EXPIRED, f"{lot.number} on {seen.expires_on}")
-    if seen.unusable_at is not None and seen.unusable_at < record.at:
-        _once(fitting, Reason.LOT_EXPIRED, f"{lot.number}, open too long since {seen.unusable_at:%Y-%m-%d %H:%M}")
-    if seen.earlier is not None:
-        _once(fitting, Reason.LOT_NOT_FIRST, f"{seen.earlier} before {lot.number}")
+    seen = record.seen.lots.get(lot.id, LotSeen(None, None, None))
+    use = LotUse(lot.number, lot.state, seen.expires_on, seen.unusable_at, seen.earlier)
+    for reason, said in use.judge(record.seen.today, record.at):
+        _once(fitting, reason, said)
 
 
 def _once(fitting: Fitting, reason: Reason, name: str) -> None:

@@ -12,6 +12,7 @@ MAX_VALUES = 5_000
 MAX_POINTS = 20_000
 Verdict = Literal["passed", "failed"]
 Text = Annotated[str, StringConstraints(max_length=200, pattern=PRINTABLE)]
+Text4k = Annotated[str, StringConstraints(max_length=4_000, pattern=PRINTABLE)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Value = Annotated[bool | Number | Text | None, Field(union_mode="smart")]
 Position = Annotated[int, Field(ge=1, le=100_000)]
@@ -139,6 +140,32 @@ class PermitAnswer(Message):
     waivers: Annotated[list[int], Field(description="Waivers that this permit was granted by.")] = []
 
 
+class OfflinePermit(Message):
+    """What a gateway answered while the MES was away, by facts as of `facts_at` (none: it had none)."""
+
+    request: PermitRequest
+    granted: bool
+    refusals: Annotated[list[Reason], Field(max_length=100)] = []
+    details: Annotated[dict[Reason, Text4k], Field(max_length=100)] = {}
+    asked_at: Moment
+    facts_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _says_why(self) -> "OfflinePermit":
+        if self.granted == bool(self.refusals):
+            raise ValueError("a refusal names its reasons, and a permit has none")
+        return self
+
+
+class OfflineAnswer(Message):
+    """Why a permit that was given without the MES should not have been; its unit is held. Empty: it was right."""
+
+    station: str
+    cycle: str
+    serial: str
+    contradictions: list[Refusal] = []
+
+
 class WhyRequest(_Asking):
     """Would a station be refused for this unit or lot? It may name what it would work with, as a permit does."""
 
@@ -196,12 +223,16 @@ class ResultReport(_Work):
 
     # Values, curves and components stand in ledgers of their own; the journal keeps the digest of the whole.
     journal_omits: ClassVar[set[str]] = {"values", "curves", "components"}
+    digest_omits: ClassVar[set[str]] = {"heard_at"}
 
     cycle: CycleNumber
     asker: Name
     verdict: Verdict
     started_at: Moment
     ended_at: Moment
+    heard_at: Annotated[
+        Moment | None, Field(description="When its gateway read it, if it had to keep it until the MES was back.")
+    ] = None
     values: Annotated[
         dict[Name, Annotated[list[Value], Field(max_length=MAX_VALUES)]],
         Field(default_factory=dict, max_length=200, description="Values by characteristic, in order of position."),

@@ -1,20 +1,23 @@
 """The act behind *may I?*, and the same question without effect."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mes import clock
 from mes.cycles.service import ANSWER
 from mes.db import ReadSession, Session
 from mes.execution import answers, rules
 from mes.execution.fitting import compare_request
-from mes.execution.messages import PermitAnswer, PermitRequest, WhyAnswer
+from mes.execution.messages import OfflineAnswer, OfflinePermit, PermitAnswer, PermitRequest, WhyAnswer
 from mes.execution.queries import Named, find_named, lock_named
 from mes.execution.rules import Judgement
 from mes.execution.rules.progress import Progress
 from mes.execution.rules.words import Reason, Said
 from mes.execution.seen import Seen
 from mes.execution.subject import CycleReused, Subject, find_subject, gather, named_by, progress_of, see_subject
+from mes.quality import service as quality
+from mes.quality.service import NewHold
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class _Asked:
 async def request_permit(session: Session, message: PermitRequest) -> PermitAnswer:
     """*May I?* Answers yes, with the recipe and what is expected, or no with all reasons; a repeat the same again."""
     named = await lock_named(session, *named_by(message))
-    asked = await _ask(session, message, named)
+    asked = await _ask(session, message, named, session.at)
     subject, seen, step = asked.subject, asked.seen, asked.progress.step
     if seen.permit_id is not None:
         return _repeat_permit(session, message, asked)
@@ -54,6 +57,8 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
         waivers=asked.judgement.waived,
         operator=message.operator,
         second_operator=message.second_operator,
+        asked_at=session.at,
+        facts_at=None,
     )
     session.tell(
         "permit",
@@ -67,15 +72,69 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
     return answers.permit(message, subject.plan, step, said, asked.judgement.waived)
 
 
+async def record_offline_permit(session: Session, message: OfflinePermit) -> OfflineAnswer:
+    """Record what a gateway answered while the MES was away, and judge it again as of then.
+
+    A permit that should not have been given stays on record as given, since the work was done under it; its unit is
+    held. A repeat has no second effect.
+    """
+    request = message.request
+    asked_at = min(message.asked_at, session.at)
+    asked = await _ask(session, request, await lock_named(session, *named_by(request)), asked_at, is_past=True)
+    subject, seen, step = asked.subject, asked.seen, asked.progress.step
+    broken = asked.judgement.broken if message.granted else []
+    answer = OfflineAnswer(
+        station=request.station, cycle=request.cycle, serial=request.serial, contradictions=answers.refusals(broken)
+    )
+    if seen.permit_id is not None and (seen.permit_granted or not message.granted):
+        session.repeated()
+        return answer
+    if seen.permit_id is None and seen.station_id is not None:
+        session.write_last(
+            ANSWER,
+            station_id=seen.station_id,
+            cycle=request.cycle,
+            asker=request.asker,
+            serial=request.serial,
+            unit_id=subject.unit_id,
+            lot_id=subject.lot_id,
+            step_id=step.id if step else None,
+            granted=message.granted,
+            refusals=[reason.value for reason in message.refusals],
+            verdicts=json.dumps(asked.judgement.verdicts),
+            facts=json.dumps(asked.facts | {"details": asked.judgement.details | message.details}),
+            waivers=asked.judgement.waived,
+            operator=request.operator,
+            second_operator=request.second_operator,
+            asked_at=asked_at,
+            facts_at=message.facts_at or asked_at,
+        )
+    if message.granted and (broken or seen.permit_id is not None):
+        why = " ".join(reason.text for reason in broken) or f"The MES had refused cycle {request.cycle}."
+        await _hold(session, subject, seen, NewHold(f"Permitted without the MES, by facts of then: {why}"[:2000]))
+    session.tell("permit", station=request.station, serial=request.serial, granted=message.granted, offline=True)
+    return answer
+
+
+async def _hold(session: Session, subject: Subject, seen: Seen, hold: NewHold) -> None:
+    if subject.unit is not None:
+        await quality.hold_upward(
+            session, subject.unit.id, subject.unit.serial, None, [], hold, is_inside=bool(seen.above)
+        )
+    elif subject.lot is not None:
+        await quality.hold_lot(session, subject.lot.id, subject.lot.number, None, [], hold)
+
+
 async def explain_permit(session: ReadSession, message: PermitRequest) -> WhyAnswer:
     """Would it be refused, why, what clears it, and who may? Asked without effect."""
-    asked = await _ask(session, message, await find_named(session, *named_by(message)))
+    asked = await _ask(session, message, await find_named(session, *named_by(message)), clock.now())
     return answers.why(message, asked.progress, asked.judgement, asked.facts)
 
 
-async def _ask(session: ReadSession, message: PermitRequest, named: Named) -> _Asked:
+async def _ask(
+    session: ReadSession, message: PermitRequest, named: Named, at: datetime, *, is_past: bool = False
+) -> _Asked:
     known, lots = named
-    at = session.at if isinstance(session, Session) else clock.now()
     subject = await find_subject(session, message.serial, known, lots)
     seen = await see_subject(session, message, subject, known, lots, at)
     progress = progress_of(message, subject, seen)
@@ -86,6 +145,8 @@ async def _ask(session: ReadSession, message: PermitRequest, named: Named) -> _A
         return _Asked(subject, seen, progress, judgement, names)
     parts = compare_request(message, progress, subject, seen, known, lots, at)
     facts = await gather(session, message, subject, seen, progress, parts, at)
+    if is_past:  # what was opened since stops what is asked since
+        facts = replace(facts, holds=[hold for hold in facts.holds if hold.opened_at <= at])
     return _Asked(subject, seen, progress, rules.judge(facts, seen.waivers), dict(facts.text))
 
 

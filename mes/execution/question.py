@@ -87,7 +87,7 @@ _ALWAYS = """
         SELECT step_id, array_agg(id ORDER BY id) AS ids,
                array_agg(verdict = 'passed' ORDER BY id) AS passed,
                max(ended_at) FILTER (WHERE verdict = 'passed') AS ended,
-               max(reported_at) FILTER (WHERE verdict = 'passed') AS reported
+               max(coalesce(heard_at, reported_at)) FILTER (WHERE verdict = 'passed') AS reported
         FROM cycle WHERE unit_id = :unit_id OR lot_id = :lot_id GROUP BY step_id) y) AS steps,
     (SELECT json_object_agg(d.operation, d.after_cycle)::text FROM (
         SELECT operation, max(after_cycle) AS after_cycle FROM disposition

@@ -1,11 +1,12 @@
 """HTTP: the station door. The bodies are parsed once, by pydantic alone: this is the hottest way in."""
 
-from typing import Any
+import asyncio
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from mes import clock, metrics
-from mes.execution import articles, checks, moves, queries, waivers
+from mes import clock, metrics, permissions
+from mes.execution import articles, checks, feed, moves, queries, waivers
 from mes.execution.examples import PERMIT_EXAMPLES, REPORT_EXAMPLES
 from mes.execution.messages import (
     CheckAnswer,
@@ -15,6 +16,8 @@ from mes.execution.messages import (
     HoldSinceCheck,
     MoveAnswer,
     MoveRequest,
+    OfflineAnswer,
+    OfflinePermit,
     PermitAnswer,
     PermitRequest,
     ReportAnswer,
@@ -26,8 +29,10 @@ from mes.execution.messages import (
     WhyRequest,
 )
 from mes.execution.permits import explain_permit as explain
+from mes.execution.permits import record_offline_permit as offline
 from mes.execution.permits import request_permit as ask_permit
 from mes.execution.reports import report_result as report
+from mes.execution.standing import STANDING
 from mes.http import DatabaseOf, as_json, parse, reads, run
 from mes.materials.messages import LotAnswer, LotOpening
 from mes.quality.messages import ContainAnswer
@@ -66,6 +71,23 @@ async def report_result(request: Request) -> Response:
     for finding in answer.findings:
         metrics.FINDINGS.labels(finding.code).inc()
     return as_json(answer)
+
+
+@router.get("/standing")
+async def read_standing(
+    request: Request, database: DatabaseOf, station: Annotated[list[str], Query(max_length=500)]
+) -> Response:
+    """What a gateway keeps of the record, to answer these stations while the MES is away."""
+    permissions.require(request.state.actor, "read_standing")
+    async with database.reading() as session:
+        known = await feed.read_standing(session, station)
+    return Response(await asyncio.to_thread(STANDING.dump_json, known), media_type="application/json")
+
+
+@router.post("/offline")
+async def record_offline_permit(request: Request, message: OfflinePermit) -> OfflineAnswer:
+    """Record what a gateway answered while the MES was away; contradicted by the record, its unit is held."""
+    return await run(request, offline, message)
 
 
 @router.post("/why", dependencies=[reads])

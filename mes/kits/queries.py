@@ -57,7 +57,9 @@ _USELESS = Prepared(
         SELECT l.number, l.state,
                EXISTS (SELECT FROM hold h
                        WHERE h.lot_id = l.id AND h.released_at IS NULL AND 'consume' = ANY(h.stops)) AS is_held,
-               EXISTS (SELECT FROM lot_grading g WHERE g.lot_id = l.id) AS is_graded
+               EXISTS (SELECT FROM lot_grading g WHERE g.lot_id = l.id)
+               OR EXISTS (SELECT FROM lot_lineage y JOIN lot_grading g ON g.lot_id = y.from_lot_id
+                          WHERE y.lot_id = l.id) AS is_graded
         FROM lot l
         WHERE l.part_id = :part_id AND (l.number = ANY(:lots) OR (cardinality(:lots) = 0 AND l.id IN (
             SELECT id FROM lot n WHERE n.part_id = :part_id ORDER BY n.received_at DESC, n.id DESC LIMIT :newest)))

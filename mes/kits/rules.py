@@ -50,9 +50,11 @@ def judge_slots(
     strangers: dict[int, PoolCell] = {}
     for position, cell in offered.items():
         own = place.get(cell.id)
-        if own == position:
+        if cell.grade is None:
+            wrong[position] = "it has no grade any more" if own else f"kit {kit.number} hasn't it, and it has no grade"
+        elif own == position:
             continue
-        if own is not None:
+        elif own is not None:
             is_near = (own - 1) // shape.per_group == (position - 1) // shape.per_group
             if spec.swap == "none" or not is_near:
                 wrong[position] = f"kit {kit.number} has it at {own}"
@@ -60,14 +62,26 @@ def judge_slots(
             wrong[position] = f"it is reserved in kit {reserved[cell.id]}"
         elif spec.swap != "stock":
             wrong[position] = f"kit {kit.number} hasn't it"
-        elif cell.grade is None:
-            wrong[position] = f"kit {kit.number} hasn't it, and it has no grade"
         else:
             strangers[position] = cell
-    if strangers:
-        mixed = {**kit.cells, **strangers}
+    mixed = _placed(kit, {position: cell for position, cell in offered.items() if position not in wrong})
+    if strangers or len(mixed) == shape.cells:
+        # the whole kit as it will be: what was matched may have been graded anew or split off meanwhile
         broken = check([mixed[position] for position in sorted(mixed)], shape, rules_of(spec))
         if broken:
-            said = f"kit {kit.number} hasn't it, and with it breaks its rules: {'; '.join(broken[:3])}"
-            wrong |= dict.fromkeys(strangers, said)
+            so = "hasn't it, and with it breaks" if strangers else "breaks"
+            said = f"kit {kit.number} {so} its rules: {'; '.join(broken[:3])}"
+            wrong |= dict.fromkeys(strangers or offered.keys() - wrong.keys(), said)
     return wrong
+
+
+def _placed(kit: KitSeen, offered: Mapping[int, PoolCell]) -> dict[int, PoolCell]:
+    """The kit with these cells at these positions; a cell of its own changes places with the one that was there."""
+    mixed = dict(kit.cells)
+    place = {cell.id: position for position, cell in kit.cells.items()}
+    for position, cell in offered.items():
+        own, before = place.get(cell.id), mixed.get(position)
+        mixed[position], place[cell.id] = cell, position
+        if own is not None and own != position and before is not None:
+            mixed[own], place[before.id] = before, own
+    return mixed

@@ -83,6 +83,11 @@ class StationLinkReport(Message):
     state: Literal["connected", "lost"]
     since: Moment
     dead_letters: Annotated[int, Field(ge=0, le=2**53, description="Reports of it that wait for a person.")]
+    kept: Annotated[int, Field(ge=0, le=2**53, description="Results and answers of it that wait for the MES.")] = 0
+    skew_s: Annotated[
+        float | None, Field(allow_inf_nan=False, description="How far its clock is ahead of the gateway's, seconds.")
+    ] = None
+    encrypted: Annotated[bool, Field(description="Whether what is said on it is encrypted.")] = True
 
 
 class LinkReport(Message):

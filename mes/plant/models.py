@@ -74,3 +74,6 @@ class StationLink(Table):
     since: Mapped[datetime]
     heard_at: Mapped[datetime]
     dead_letters: Mapped[int]
+    kept: Mapped[int]
+    skew_s: Mapped[float | None]
+    encrypted: Mapped[bool]

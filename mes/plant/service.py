@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import DateTime, Double, Text, bindparam, text
 
 from mes.db import Session
 from mes.errors import NotFound
 from mes.plant.messages import LinkReport, SiteSpec
 from mes.statement import Prepared
 
+MOST_SKEW_S = 2.0  # of a station's clock against its gateway's; more is told
 # One statement each, however many rows: they go as one JSON array.
 _SITES = Prepared(
     text(
@@ -67,25 +67,29 @@ _LINKS = Prepared(
     text(
         """
         WITH told AS MATERIALIZED (
-            SELECT t.code, s.id, t.state, t.since, t.dead_letters
-            FROM unnest(:codes, :states, :sinces, :dead_letters) AS t (code, state, since, dead_letters)
-            LEFT JOIN station s ON s.code = t.code),
+            SELECT t.*, s.id
+            FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+                 AS t (station text, state text, since timestamptz, dead_letters bigint, kept bigint, skew_s float8,
+                       encrypted boolean)
+            LEFT JOIN station s ON s.code = t.station),
         written AS (
-            INSERT INTO station_link (station_id, gateway, state, since, heard_at, dead_letters)
-            SELECT id, :gateway, state, since, :at, dead_letters FROM told WHERE id IS NOT NULL ORDER BY id
+            INSERT INTO station_link (station_id, gateway, state, since, heard_at, dead_letters, kept, skew_s,
+                                      encrypted)
+            SELECT id, :gateway, state, since, :at, dead_letters, kept, skew_s, encrypted
+            FROM told WHERE id IS NOT NULL ORDER BY id
             ON CONFLICT (station_id) DO UPDATE SET gateway = EXCLUDED.gateway, state = EXCLUDED.state,
-                   since = EXCLUDED.since, heard_at = EXCLUDED.heard_at, dead_letters = EXCLUDED.dead_letters)
-        SELECT told.code, told.id IS NOT NULL AS known,
-               (l.gateway, l.state, l.since, l.dead_letters)
-               IS DISTINCT FROM (:gateway, told.state, told.since, told.dead_letters) AS changed
+                   since = EXCLUDED.since, heard_at = EXCLUDED.heard_at, dead_letters = EXCLUDED.dead_letters,
+                   kept = EXCLUDED.kept, skew_s = EXCLUDED.skew_s, encrypted = EXCLUDED.encrypted)
+        SELECT told.station, told.id IS NOT NULL AS known, abs(told.skew_s) > :most_skew AS skewed,
+               coalesce(abs(l.skew_s) > :most_skew, false) AS was_skewed,
+               (l.gateway, l.state, l.since, l.dead_letters, l.kept, l.encrypted) IS DISTINCT FROM
+               (:gateway, told.state, told.since, told.dead_letters, told.kept, told.encrypted) AS changed
         FROM told LEFT JOIN station_link l ON l.station_id = told.id
         """
     ).bindparams(
-        bindparam("codes", type_=ARRAY(Text)),
-        bindparam("states", type_=ARRAY(Text)),
-        bindparam("sinces", type_=ARRAY(DateTime(timezone=True))),
-        bindparam("dead_letters", type_=ARRAY(BigInteger)),
+        bindparam("rows", type_=Text),
         bindparam("gateway", type_=Text),
+        bindparam("most_skew", type_=Double),
         bindparam("at", type_=DateTime(timezone=True)),
     )
 )
@@ -96,22 +100,22 @@ async def record_links(session: Session, message: LinkReport) -> None:
 
     A heartbeat that changes nothing moves `heard_at` alone and isn't journaled.
     """
-    links = message.stations
     rows = await session.run(
         _LINKS,
-        codes=[link.station for link in links],
-        states=[link.state for link in links],
-        sinces=[link.since for link in links],
-        dead_letters=[link.dead_letters for link in links],
+        rows=json.dumps([link.model_dump(mode="json") for link in message.stations]),
         gateway=message.gateway,
+        most_skew=MOST_SKEW_S,
     )
-    if unknown := [row["code"] for row in rows if not row["known"]]:
+    if unknown := [row["station"] for row in rows if not row["known"]]:
         raise NotFound(kind="station", name=", ".join(unknown))
-    changed = {row["code"] for row in rows if row["changed"]}
-    for link in links:
+    skewed = [row["station"] for row in rows if row["skewed"] and not row["was_skewed"]]
+    if skewed:
+        session.tell("clock", gateway=message.gateway, stations=skewed, most_skew_s=MOST_SKEW_S)
+    changed = {row["station"] for row in rows if row["changed"]}
+    for link in message.stations:
         if link.station in changed:
             session.tell("link", gateway=message.gateway, **link.model_dump(mode="json"))
-    if not changed:
+    if not changed and not skewed:
         session.repeated()
 
 

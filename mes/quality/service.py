@@ -215,7 +215,7 @@ async def hold_upward(
     session: Session,
     unit_id: int,
     serial: str,
-    cycle_id: int,
+    cycle_id: int | None,
     inherited: Sequence[int],
     broken: NewHold | None,
     *,
@@ -233,7 +233,12 @@ async def hold_upward(
 
 
 async def hold_lot(
-    session: Session, lot_id: int, lot: str, cycle_id: int, inherited: Sequence[int], broken: NewHold | None
+    session: Session,
+    lot_id: int,
+    lot: str,
+    cycle_id: int | None,
+    inherited: Sequence[int],
+    broken: NewHold | None,
 ) -> None:
     """Hold a lot that a report was about, and whatever of it is fitted already.
 

@@ -24,9 +24,12 @@ _STATIONS = Prepared(
             SELECT station_id, count(*) FILTER (WHERE NOT granted) AS refused,
                    max(id) FILTER (WHERE granted) AS last_id
             FROM permit WHERE asked_at > :since GROUP BY station_id)
-        SELECT s.code AS station, s.name, n.code AS line, l.state AS link, l.heard_at, coalesce(l.dead_letters, 0),
+        SELECT s.code AS station, s.name, n.code AS line, coalesce(l.state, 'none') AS link,
+               l.heard_at, coalesce(l.dead_letters, 0) AS dead_letters,
+               coalesce(l.kept, 0) AS kept, l.skew_s, coalesce(l.encrypted, true) AS encrypted,
                CASE WHEN w.id IS NULL THEN p.serial END AS serial, CASE WHEN w.id IS NULL THEN p.asked_at END AS since,
-               c.verdict, c.reported_at, coalesce(k.passed, 0), coalesce(k.failed, 0), coalesce(a.refused, 0)
+               c.verdict AS last_verdict, c.reported_at AS last_at, coalesce(k.passed, 0) AS passed,
+               coalesce(k.failed, 0) AS failed, coalesce(a.refused, 0) AS refused
         FROM station s JOIN line n ON n.id = s.line_id
         LEFT JOIN station_link l ON l.station_id = s.id
         LEFT JOIN counted k ON k.station_id = s.id LEFT JOIN cycle c ON c.id = k.last_id
@@ -91,25 +94,11 @@ async def stations_now(session: ReadSession) -> list[StationNow]:
     now = clock.now()
     stations = []
     for row in await session.run(_STATIONS, since=now - WINDOW):
-        code, name, line, link, heard_at, letters, serial, since, verdict, last_at, passed, failed, refused = row
+        told = dict(row)
+        heard_at = told.pop("heard_at")
         if heard_at is not None and now - heard_at > SILENT_AFTER:
-            link = "silent"
-        stations.append(
-            StationNow(
-                station=code,
-                name=name,
-                line=line,
-                link=link or "none",
-                serial=serial,
-                since=since,
-                last_verdict=verdict,
-                last_at=last_at,
-                passed=passed,
-                failed=failed,
-                refused=refused,
-                dead_letters=letters,
-            )
-        )
+            told["link"] = "silent"
+        stations.append(StationNow(**told))
     return stations
 
 

@@ -80,6 +80,9 @@ class StationNow(Message):
     failed: int
     refused: int
     dead_letters: int
+    kept: Annotated[int, Field(description="Results and answers that its gateway keeps for the MES.")] = 0
+    skew_s: Annotated[float | None, Field(description="How far its clock is ahead, in seconds.")] = None
+    encrypted: Annotated[bool, Field(description="Whether its gateway speaks with it encrypted.")] = True
 
 
 class LineNow(Message):

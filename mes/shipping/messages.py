@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
+from mes.codes.scan import taking
 from mes.message import Message, Moment, Name, Serial
 from mes.shipping.rules import Reason, State
 
-Sscc = Annotated[str, StringConstraints(pattern=r"^[0-9]{18}$")]
+Sscc = Annotated[str, StringConstraints(pattern=r"^[0-9]{18}$"), BeforeValidator(taking("sscc"))]
 CompanyPrefix = Annotated[str, StringConstraints(pattern=r"^[0-9]{7,12}$")]
 Extension = Annotated[int, Field(ge=0, le=9, description="The SSCC's extension digit, chosen by the plant.")]
 

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.guards import APPLICATION_ROLE
 
 revision = "events"
-down_revision = "labels"
+down_revision = "security"
 
 MOMENT = sa.DateTime(timezone=True)
 

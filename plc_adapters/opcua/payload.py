@@ -1,4 +1,4 @@
-"""Words to messages and answers to words, for the tag handshake; pure."""
+"""Words to messages and answers to words, for the handshakes by tags; pure."""
 
 import json
 import math
@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mes.execution.messages import PermitAnswer, PermitRequest, ReportAnswer, ResultReport
+from mes.execution.messages import PermitAnswer, PermitRequest, RecipeAnswer, ReportAnswer, ResultReport
 from plc_adapters.mapping import StationMap, described
-from plc_adapters.port import ASKER, Asked, Problem, Reported, Turn, Unreadable
+from plc_adapters.port import ASKER, KEPT, Asked, Problem, Reported, Turn, Unreadable
 
+KEPT_TEXT = "Kept on the gateway until the MES is back."
 LONGEST_TEXT = 200  # a PLC's string is short; what doesn't fit stands on the screens
 GRANTED, REFUSED = 1, 2
 PASSED, FAILED, FINDINGS, DEAD_LETTER = 1, 2, 3, 9
@@ -26,7 +27,7 @@ _WORK_WORDS = (
 REQUEST_WORDS = tuple(f"Req{word}" for word in _WORK_WORDS)
 RESULT_WORDS = (
     *(f"Done{word}" for word in _WORK_WORDS),
-    *("DoneReqSeq", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "DoneLotQuantities"),
+    *("DoneReqSeq", "DoneReqAt", "DoneVerdict", "DoneStartedAt", "DoneEndedAt", "DoneLotQuantities"),
 )
 
 
@@ -36,9 +37,10 @@ class _Wrong(Exception):
         super().__init__(expected)
 
 
-def request_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[str, str]) -> Asked | Unreadable:
+def request_of(
+    station: StationMap, turn: Turn, cycle: str, words: dict[str, Any], bad: dict[str, str]
+) -> Asked | Unreadable:
     """Make the question of a station out of its words; `bad` names the words that came without a value."""
-    cycle = f"{turn.epoch}-{turn.seq}"
 
     def build(wrong: list[dict[str, Any]]) -> Asked:
         message = {
@@ -56,13 +58,10 @@ def request_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict
     return built
 
 
-def result_of(station: StationMap, turn: Turn, words: dict[str, Any], bad: dict[str, str]) -> Reported | Unreadable:
-    """Make the report of a station out of its words, values and curves (read under `values.NAME`, `curves.NAME.1.x`).
-
-    A result carries the cycle of the request that permitted it; one run without asking has a number of its own.
-    """
-    asked = words.get("DoneReqSeq")
-    cycle = f"{turn.epoch}-{asked}" if asked else f"{turn.epoch}-d{turn.seq}"
+def result_of(
+    station: StationMap, turn: Turn, cycle: str, words: dict[str, Any], bad: dict[str, str]
+) -> Reported | Unreadable:
+    """Make the report out of a station's words, values and curves (read under `values.NAME`, `curves.NAME.1.y`)."""
 
     def build(wrong: list[dict[str, Any]]) -> Reported:
         values = {name: _try(wrong, _values, f"values.{name}", words) for name in station.values}
@@ -124,11 +123,13 @@ def permit_words(serial: str, answer: PermitAnswer | Problem) -> dict[str, Any]:
         }
     if answer.recipe is None:
         return empty | {"PermitCode": GRANTED}
-    return empty | {
-        "PermitCode": GRANTED,
-        "RecipeId": f"{answer.recipe.name}@{answer.recipe.digest}",
-        "RecipeParameters": json.dumps(answer.recipe.parameters, ensure_ascii=False, separators=(",", ":")),
-    }
+    return empty | {"PermitCode": GRANTED} | recipe_words(answer.recipe)
+
+
+def recipe_words(recipe: RecipeAnswer) -> dict[str, Any]:
+    """A recipe as a machine is given it; it says NAME@DIGEST back when it holds it."""
+    parameters = json.dumps(recipe.parameters, ensure_ascii=False, separators=(",", ":"))
+    return {"RecipeParameters": parameters, "RecipeId": f"{recipe.name}@{recipe.digest}"}
 
 
 def ack_words(answer: ReportAnswer | Problem) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def ack_words(answer: ReportAnswer | Problem) -> dict[str, Any]:
             one = answer.failures[0]
             text = f"{one.characteristic} {one.index}: {one.value}, expected {one.expected}"
         return {"AckCode": FAILED, "AckText": short(text)}
-    return {"AckCode": PASSED, "AckText": ""}
+    return {"AckCode": PASSED, "AckText": KEPT_TEXT if answer.unit_state == KEPT else ""}
 
 
 def short(text: str) -> str:

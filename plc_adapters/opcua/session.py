@@ -1,32 +1,37 @@
 """One OPC UA session with one subscription, thrown away on any loss: asyncua's own reconnecting loses data silently."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.node import Node
+from asyncua.common.subscription import Subscription
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.uaerrors import UaError
 
+from mes import clock
+from plc_adapters.mapping import StationMap
+from plc_adapters.opcua.connection import GONE, connected
+from plc_adapters.opcua.pki import Access
 from plc_adapters.port import LinkLost
 
 T = TypeVar("T")
-SESSION_MS = 30_000  # frees a crashed client's session: PLCs have few
-WATCHDOG_S = 5.0  # a second would declare healthy slow PLCs dead; their heartbeat is the fast signal
 MOST_AT_ONCE = 500
 QUEUE = 10
+SKEW_EVERY_S = 30.0
+EVENT_QUEUE = 1_000
+Argument = tuple[str, Any]  # the built-in type's name (an empty "ContentFilter" as well), and the value
 _READ_LIMIT, _WRITE_LIMIT, _ITEM_LIMIT = (
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
 )
-_GONE = (OSError, TimeoutError, UaError)
 _BUILT_IN = 25
 _TEXTS = {ua.VariantType.String}
 _INTEGERS = {ua.VariantType[f"{sign}Int{bits}"] for sign in ("", "U") for bits in (16, 32, 64)} | {
@@ -46,14 +51,19 @@ class Reading:
 class Session:
     """Reads and writes by node id of one namespace; `lose` ends it for all who wait on it."""
 
-    def __init__(self, client: Client, station: str, namespace: int) -> None:
+    def __init__(self, client: Client, station: str, spaces: list[str], namespace: str) -> None:
         self._client = client
         self._station = station
-        self._namespace = namespace
+        self._spaces = spaces
+        self._namespace = spaces.index(namespace)
+        self._subscription: Subscription | None = None
+        self._methods: dict[tuple[str, str], ua.NodeId] = {}
         self._limits = (MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE)
         self._types: dict[str, ua.VariantType] = {}
         self._changed = asyncio.Event()
+        self.skew_s: float | None = None  # how far the server's clock is ahead of this PC's
         self._lost: str | None = None
+        self._heard: Callable[[list[Any]], None] | None = None
 
     def lose(self, reason: str) -> None:
         """Declare the link lost; whoever waits or reads next hears LinkLost."""
@@ -84,6 +94,24 @@ class Session:
             if bad:
                 raise LinkLost(station=self._station, reason=f"not written: {', '.join(bad)}")
 
+    async def keep_time(self) -> None:
+        """Measure now and then how far the server's clock is ahead, for as long as the session lasts."""
+        clock_node = [ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))]
+        while True:
+            asked = clock.now()
+            try:
+                (answer,) = await self._alive(
+                    self._client.uaclient.session.read_attributes(clock_node, AttributeIds.Value)
+                )
+            except LinkLost:
+                return  # whoever serves the session hears of it too
+            told = _reading(answer).value
+            if isinstance(told, datetime):
+                # half of the way is what the answer took to come
+                halfway = asked + (clock.now() - asked) / 2
+                self.skew_s = round((told.replace(tzinfo=UTC) - halfway).total_seconds(), 3)
+            await asyncio.sleep(SKEW_EVERY_S)
+
     async def changed(self, within_s: float) -> None:
         """Wait until a watched node has changed, or for this long: levels are read either way."""
         with suppress(TimeoutError):
@@ -104,6 +132,54 @@ class Session:
         await self._learn_types(written)
         await self._watch(watched, period_ms)
 
+    async def call(self, owner: str, uri: str, name: str, *arguments: Argument) -> list[Any]:
+        """Call a method of an object, found by its name in a companion specification; a refusal is a lost link."""
+        session, method = self._client.uaclient.session, await self.method(owner, uri, name)
+        request = ua.CallMethodRequest()
+        request.ObjectId, request.MethodId = self._id(owner), method
+        request.InputArguments = [_argument(one) for one in arguments]
+        (result,) = await self._alive(session.call([request]))
+        if result.StatusCode.is_bad():
+            raise LinkLost(station=self._station, reason=f"{name} of {owner}: {result.StatusCode.name}")
+        return [one.Value for one in result.OutputArguments or []]
+
+    async def method(self, owner: str, uri: str, name: str) -> ua.NodeId:
+        """Find a method; LinkLost names it where the object has none."""
+        if (owner, name) not in self._methods:
+            thing = Node(self._client.uaclient.session, self._id(owner))
+            try:
+                found = await self._alive(thing.get_child([f"{self._space(uri)}:{name}"]))
+            except LinkLost as error:
+                reason = f"not in the server: {name} of {owner} ({error.facts.get('reason')})"
+                raise LinkLost(station=self._station, reason=reason) from error
+            self._methods[owner, name] = found.nodeid
+        return self._methods[owner, name]
+
+    async def listen(self, fields: Sequence[tuple[str, str]], heard: Callable[[list[Any]], None]) -> None:
+        """Hear every event of the server: its fields, named by namespace URI and name; None where it hasn't one."""
+        assert self._subscription is not None, "prepare comes first"  # noqa: S101
+        chosen = ua.EventFilter()
+        for uri, name in fields:
+            operand = ua.SimpleAttributeOperand()
+            operand.TypeDefinitionId = ua.NodeId(ua.Int32(ObjectIds.BaseEventType))
+            operand.BrowsePath = [ua.QualifiedName(name, ua.UInt16(self._space(uri)))]
+            operand.AttributeId = ua.UInt32(AttributeIds.Value)
+            chosen.SelectClauses.append(operand)
+        self._heard = heard
+        emitter = Node(self._client.uaclient.session, ua.NodeId(ua.Int32(ObjectIds.Server)))
+        await self._alive(self._subscription.subscribe_events(emitter, evfilter=chosen, queuesize=EVENT_QUEUE))
+
+    def hear(self, event: Any) -> None:
+        """Take an event's fields in the order they were asked for."""
+        if self._heard is not None:
+            self._heard([getattr(event, "/".join(q.Name for q in c.BrowsePath), None) for c in event.select_clauses])
+        self._changed.set()
+
+    def _space(self, uri: str) -> int:
+        if uri not in self._spaces:
+            raise LinkLost(station=self._station, reason=f"the server has no namespace {uri}; it has {self._spaces}")
+        return self._spaces.index(uri)
+
     async def _learn_types(self, nodes: Sequence[str]) -> None:
         for chunk in _chunks(nodes, self._limits[0]):
             ids = [self._id(node) for node in chunk]
@@ -116,6 +192,7 @@ class Session:
 
     async def _watch(self, nodes: Sequence[str], period_ms: int) -> None:
         subscription = await self._alive(self._client.create_subscription(period_ms, _Waker(self)))
+        self._subscription = subscription
         waiting = [Node(self._client.uaclient.session, self._id(node)) for node in nodes]
         sampling_ms = ua.Double(period_ms)
         for _ in range(3):
@@ -142,7 +219,7 @@ class Session:
         try:
             self._check()
             result = await call
-        except _GONE as error:
+        except GONE as error:
             raise LinkLost(station=self._station, reason=f"{type(error).__name__} {error}".strip()) from error
         finally:
             call.close()
@@ -166,47 +243,50 @@ class _Waker:
     def datachange_notification(self, *_what: object) -> None:
         self._session.wake()
 
+    def event_notification(self, event: Any) -> None:
+        self._session.hear(event)
+
     def status_change_notification(self, status: ua.StatusChangeNotification) -> None:
         self._session.lose(f"the subscription ended: {status.Status}")
 
 
 @asynccontextmanager
-async def open_session(endpoint: str, namespace: str, station: str, timeout_s: float) -> AsyncIterator[Session]:
+async def open_session(station: StationMap, access: Access | None = None) -> AsyncIterator[Session]:
     """Connect and find the namespace by its URI (its index may change with every restart); LinkLost if it can't be."""
-    client = Client(endpoint, timeout=timeout_s, watchdog_intervall=WATCHDOG_S)
-    client.session_timeout = SESSION_MS
-    client.name = f"gateway {station}"
-    try:
-        async with asyncio.timeout(timeout_s * 2):
-            await client.connect()
-    except _GONE as error:
-        client.disconnect_socket()
-        raise LinkLost(station=station, reason=f"{endpoint}: {type(error).__name__} {error}".strip()) from error
-    try:
+    code, endpoint, namespace = station.code, station.endpoint, station.namespace
+    async with connected(station, access) as client:
         try:
             spaces = await client.get_namespace_array()
-        except _GONE as error:
-            raise LinkLost(station=station, reason=f"{endpoint}: {error}") from error
+        except GONE as error:
+            raise LinkLost(station=code, reason=f"{endpoint}: {error}") from error
         if namespace not in spaces:
-            raise LinkLost(station=station, reason=f"{endpoint} has no namespace {namespace}; it has {spaces}")
-        session = Session(client, station, spaces.index(namespace))
+            raise LinkLost(station=code, reason=f"{endpoint} has no namespace {namespace}; it has {spaces}")
+        session = Session(client, code, spaces, namespace)
 
         async def on_lost(error: Exception) -> None:
             session.lose(f"{type(error).__name__} {error}".strip())
 
         client.connection_lost_callback = on_lost
-        yield session
-    finally:
-        with suppress(*_GONE):
-            async with asyncio.timeout(1.0):
-                await client.disconnect()
-        client.disconnect_socket()
+        keeping_time = asyncio.create_task(session.keep_time(), name=f"clock {code}")
+        try:
+            yield session
+        finally:
+            keeping_time.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping_time
 
 
 def _fitting(value: Any, kind: ua.VariantType) -> ua.Variant:
     """Give a number or a text the form the node has: what counts as an epoch in one PLC is a text in another."""
-    take = str if kind in _TEXTS else int if kind in _INTEGERS else float
+    take = str if kind in _TEXTS else int if kind in _INTEGERS else bool if kind is ua.VariantType.Boolean else float
     return ua.Variant(take(value), kind)
+
+
+def _argument(one: Argument) -> ua.Variant:
+    kind, value = one
+    if kind == "ContentFilter":
+        return ua.Variant(ua.ContentFilter(), ua.VariantType.ExtensionObject)
+    return ua.Variant(value, ua.VariantType[kind], is_array=isinstance(value, list))
 
 
 def _reading(answer: ua.DataValue) -> Reading:

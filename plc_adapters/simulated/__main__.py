@@ -13,6 +13,7 @@ from mes.errors import Malformed
 from mes.log import configure
 from mes.settings import get_settings
 from plc_adapters.mapping import LineMap, load_map
+from plc_adapters.opcua.pki import Own, Pki
 from plc_adapters.simulated.line import Setup, first_tools, run_line, with_free_ports
 from plc_adapters.simulated.process import Process, rates_with
 from plc_adapters.simulated.products import load_products
@@ -20,6 +21,14 @@ from plc_adapters.simulated.products import load_products
 cli = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _HERE = Path(str(files("plc_adapters.simulated")))
 _DEMO = Path(str(files("mes"))) / "demo_plant"
+
+PortBase = Annotated[
+    int | None, typer.Option(help="Lowest port, instead of the mapping's; 0: free ones, see --resolved.", min=0)
+]
+LinePki = Annotated[Path, typer.Option(help="Folder of the line's certificate and key; made at the first start.")]
+TrustedBy = Annotated[
+    Path | None, typer.Option(help="Put the line's certificate among those that this gateway's --pki folder trusts.")
+]
 
 
 @cli.command()
@@ -38,13 +47,12 @@ def main(
     faults: Annotated[
         str, typer.Option(help='Defect rates: "none", or e.g. "leak=0.2,flash=0" over the plant\'s own.')
     ] = "",
-    port_base: Annotated[
-        int | None,
-        typer.Option(help="Lowest port, instead of the mapping's; 0: free ones, see --resolved.", min=0),
-    ] = None,
+    port_base: PortBase = None,
     resolved: Annotated[
         Path | None, typer.Option(help="Write the mapping with the real ports here, once every station answers.")
     ] = None,
+    pki: LinePki = Path("line-pki"),
+    trusted_by: TrustedBy = None,
     finished: Annotated[
         Path | None, typer.Option(help="Append a JSON line for each finished unit here; standard output else.")
     ] = None,
@@ -69,8 +77,18 @@ def main(
         speed=speed,
         # Counters begin again with every start: the epoch says so.
         epoch=int(clock.now().timestamp()),
+        identity=_identity(line, pki, trusted_by),
     )
     asyncio.run(_until_stopped(setup, jobs, finished, resolved))
+
+
+def _identity(line: LineMap, folder: Path, trusted_by: Path | None) -> Own | None:
+    if all(station.security == "none" for station in line.stations):
+        return None
+    own = Pki(folder, "Simulated line").own()
+    if trusted_by is not None:
+        Pki(trusted_by).add_trusted(own.certificate)
+    return own
 
 
 def _at(line: LineMap, port_base: int | None) -> LineMap:

@@ -14,6 +14,7 @@ import structlog
 import yaml
 
 from plc_adapters.mapping import LineMap, StationMap
+from plc_adapters.opcua.pki import Own
 from plc_adapters.simulated.jobs import Job, PackJob, follow
 from plc_adapters.simulated.plc_server import PlcServer, plc_server, warm_up
 from plc_adapters.simulated.process import Process
@@ -50,6 +51,7 @@ class Setup:
     speed: float
     epoch: int
     beat_s: float = 1.0
+    identity: Own | None = None  # one key pair for the whole line: making one takes a while
 
 
 class Line:
@@ -132,7 +134,7 @@ async def served(setup: Setup) -> AsyncIterator[dict[str, PlcServer]]:
         for station in setup.line.stations:
             measured = setup.products.characteristics_at(operation_of(station.code))
             kinds = {name: one.kind for name, one in measured.items()}
-            servers[station.code] = await stack.enter_async_context(plc_server(station, kinds))
+            servers[station.code] = await stack.enter_async_context(plc_server(station, kinds, setup.identity))
         yield servers
 
 

@@ -5,6 +5,7 @@ import copy
 import gc
 from collections.abc import AsyncIterator, Iterable, MutableMapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from asyncua.server.internal_server import InternalServer
 from asyncua.server.server import Server
 from asyncua.server.standard_address_space.standard_address_space import fill_address_space
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
 
+from mes import clock
 from plc_adapters.mapping import StationMap
+from plc_adapters.opcua.pki import Own
 
 _U16, _U32, _TEXT, _REAL = ua.VariantType.UInt16, ua.VariantType.UInt32, ua.VariantType.String, ua.VariantType.Double
 _TIME, _BOOL = ua.VariantType.DateTime, ua.VariantType.Boolean
@@ -32,6 +36,7 @@ _ARRAYS = {
     **dict.fromkeys(("ReqComponentPositions", "DoneComponentPositions"), _U32),
     "DoneLotQuantities": _REAL,
 }
+_BITS = {"Req", "Permit", "Done", "Ack"}
 _KINDS = {"number": _REAL, "boolean": _BOOL, "text": _TEXT}
 
 
@@ -42,9 +47,14 @@ class PlcServer:
         self._server = server
         self._ids = ids
         self._types = types
+        self.ahead = timedelta(0)  # of its clock
         self._written = asyncio.Event()
-        for word in ("PermitSeq", "AckSeq"):
+        for word in {"PermitSeq", "AckSeq", "Permit", "Ack"} & ids.keys():
             server.iserver.aspace.add_datachange_callback(ids[word], AttributeIds.Value, self._on_written)
+
+    def time(self) -> ua.DataValue:
+        """The PLC's own clock, which may be wrong."""
+        return ua.DataValue(ua.Variant(clock.now() + self.ahead, ua.VariantType.DateTime))
 
     @property
     def port(self) -> int:
@@ -81,19 +91,14 @@ class PlcServer:
 
 
 @asynccontextmanager
-async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterator[PlcServer]:
+async def plc_server(
+    station: StationMap, kinds: dict[str, str], identity: Own | None = None
+) -> AsyncIterator[PlcServer]:
     """Serve the words of a station at its mapped endpoint (port 0: any free one) while the context lasts.
 
-    `kinds` tells for each of the mapped values whether it is number, boolean or text.
+    `kinds` tells for each of the mapped values whether it is number, boolean or text; `identity` encrypts.
     """
-    server = Server(iserver=_CheapServer())
-    server.disable_clock()
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    server.set_identity_tokens([ua.AnonymousIdentityToken])
-    await server.init()
-    address = urlsplit(station.endpoint)
-    server.set_endpoint(station.endpoint)
-    server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)
+    server = await bare_server(station.endpoint, identity if station.security == "encrypted" else None)
     index = await server.register_namespace(station.namespace)
     ids: dict[str, ua.NodeId] = {}
     types: dict[str, ua.VariantType] = {}
@@ -103,11 +108,32 @@ async def plc_server(station: StationMap, kinds: dict[str, str]) -> AsyncIterato
         variable = await folder.add_variable(ids[word], word, first, kind)
         if word.startswith(("Permit", "Ack", "Recipe", "Mes")):
             await variable.set_writable()
+    plc = PlcServer(server, ids, types)
+    now = ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))
+    server.iserver.aspace.set_attribute_value_callback(now, AttributeIds.Value, lambda *_: plc.time())
     await server.start()
     try:
-        yield PlcServer(server, ids, types)
+        yield plc
     finally:
         await server.stop()
+
+
+async def bare_server(endpoint: str, identity: Own | None = None) -> Server:
+    """Make a server that has only the standard's nodes, ready to be filled and started; encrypted if it has a key."""
+    server = Server(iserver=_CheapServer())
+    server.disable_clock()
+    encrypted = ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt
+    server.set_security_policy([encrypted if identity else ua.SecurityPolicyType.NoSecurity])
+    server.set_identity_tokens([ua.AnonymousIdentityToken])
+    await server.init()
+    if identity is not None:
+        await server.set_application_uri(identity.uri)
+        await server.load_certificate(identity.certificate)
+        await server.load_private_key(identity.key)
+    address = urlsplit(endpoint)
+    server.set_endpoint(endpoint)
+    server.socket_address = (address.hostname or "127.0.0.1", address.port or 0)
+    return server
 
 
 def warm_up() -> None:
@@ -126,6 +152,8 @@ def _words(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, st
             yield word, node, [], _ARRAYS[word]
         elif word in _COUNTERS or word in _SMALL:
             yield word, node, 0, _U32 if word in _COUNTERS else _U16
+        elif word in _BITS:
+            yield word, node, False, _BOOL
         elif word.endswith("At"):
             yield word, node, ua.get_win_epoch(), _TIME
         else:

@@ -39,6 +39,8 @@ TWO = [("C1", "K1", 3.27), ("C2", "K1", 3.26)]
         (HEAD + "C1\n", "line 2", "a number in 'OCV (V)'"),
         ("Cell ID,Carton,Measured at\nC1,K1,2026-10-01\n", "line 1", "one column headed 'OCV (V)'"),
         ("Cell ID,Carton,OCV (V),OCV (V),Measured at\n", "line 1", "one column headed 'OCV (V)'"),
+        (HEAD + "C1,K1,3,27,2026-10-01T08:00:00Z\n", "line 2", "a point for decimals"),
+        (HEAD + '"C1",K1,3,27,2026-10-01T08:00:00Z\n', "line 2", "a point for decimals"),
         (HEAD, "line 1", "a row per unit"),
         ("", "line 1", "one column headed"),
         (HEAD + '"C1,K1\n', "line 2", "well-formed CSV"),

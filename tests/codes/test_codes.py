@@ -14,6 +14,7 @@ from mes.codes.scan import Scan, identify, read
 from mes.codes.unreadable import Unreadable
 from mes.execution.messages import PermitRequest
 from mes.materials.messages import CartonArrival, LotOpening
+from mes.shipping.messages import CrateNumber
 
 RS, GS, EOT = "\x1e", "\x1d", "\x04"
 CARTON = f"[)>{RS}06{GS}1PCB-33140{GS}1TLOT-77{GS}Q160{GS}VACME{GS}16D20261001{GS}SB0001{RS}{EOT}"
@@ -186,3 +187,14 @@ def test_a_serial_is_known_by_the_plants_patterns() -> None:
     assert identify("GC48105-2648-1000001", patterns) == "GC48-105"
     for wrong in ("M7-2648-00001", "M7-26-000001", "m7-2648-000001", "M7-2648-000001x"):
         assert identify(wrong, patterns) is None
+
+
+def test_a_date_with_its_qualifier_is_read_and_a_broken_link_is_said() -> None:
+    assert iso15434.decode("[)>\x1e06\x1d6D20261123094\x1e\x04") == [("6D", "20261123094")]
+    with pytest.raises(Unreadable):
+        gs1.decode_link("https://[::1")
+
+
+@pytest.mark.parametrize("scanned", ["]C100040123450000000016", "(00)040123450000000016", "040123450000000016"])
+def test_a_crate_is_named_by_its_label(scanned: str) -> None:
+    assert CrateNumber(crate=scanned).crate == "040123450000000016"

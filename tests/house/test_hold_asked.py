@@ -169,6 +169,7 @@ def test_what_uses_was_found() -> None:
     using = {name for name in acts(CODE) | routes(CODE) if uses(CODE, name, name)}
     assert using >= {
         "mes.execution.reports.report_result",
+        "mes.execution.permits.record_offline_permit",
         "mes.execution.permits.request_permit",
         "mes.execution.moves.move_stock",
         "mes.shipping.service.pack_unit",
@@ -199,7 +200,7 @@ def test_no_use_no_act_and_no_route_is_out_of_sight() -> None:
     assert endpoints
     assert endpoints <= found
     named = {name.rpartition(".")[2] for name in acts(CODE)}
-    assert set(permissions.ALLOWED) - {"read", "read_events", "read_metrics"} <= named
+    assert set(permissions.ALLOWED) - {"read", "read_events", "read_metrics", "read_standing"} <= named
 
 
 def _endpoints() -> list[Any]:
@@ -310,6 +311,7 @@ def test_a_hold_rule_that_is_no_longer_asked_is_found() -> None:
     found = problems(Code(SOURCES | changed))
     assert {name for name in found if name.rpartition(".")[0] in cuts} == {
         "mes.execution.moves.move_stock",
+        "mes.execution.permits.record_offline_permit",
         "mes.execution.permits.request_permit",
         "mes.execution.reports.report_result",
         "mes.shipping.service.pack_unit",

@@ -207,8 +207,10 @@ async def running_plant(
 
     line = ["--port-base", 0, "--resolved", folder / "resolved.yaml", "--jobs", folder / "jobs.jsonl"]
     line += ["--finished", folder / "finished.jsonl", "--speed", speed, "--faults", "none"]
+    line += ["--pki", folder / "line-pki", "--trusted-by", folder / "pki"]
     line += ["--map", map_file] if map_file else []
     gateway = ["--map", folder / "resolved.yaml", "--dead-letters", folder / "dead-letters"]
+    gateway += ["--pki", folder / "pki", "--spool", folder / "spool.sqlite"]
     headers = {"Authorization": f"Bearer {keys[Role.ADMIN]}"}
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as client:
         plant = Plant(

@@ -18,6 +18,7 @@ from mes.db import Database
 from mes.records.audit import audit
 from mes.records.queries import history
 from plc_adapters.mapping import load_map
+from plc_adapters.opcua.pki import Access, Pki
 from plc_adapters.opcua.session import Session, open_session
 from plc_adapters.simulated.jobs import PackJob
 from plc_adapters.simulated.line import operation_of, write_map
@@ -97,9 +98,9 @@ async def watching(running: Plant, url: str) -> AsyncIterator[Watch]:
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(connection.close)
-        stations = {}
+        stations, access = {}, Access(Pki(running.folder / "pki"))
         for one in load_map(running.map).stations:
-            session = await stack.enter_async_context(open_session(one.endpoint, one.namespace, one.code, 20))
+            session = await stack.enter_async_context(open_session(one.model_copy(update={"timeout_s": 20}), access))
             stations[one.code] = session, [one.word_nodes[word] for word in WORDS]
         yield Watch(stations, connection)
 

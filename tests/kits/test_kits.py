@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from mes.db import Database
-from mes.errors import Conflict
+from mes.errors import Conflict, Malformed
 from mes.execution.messages import Component, PermitRequest
 from mes.execution.permits import request_permit
 from mes.execution.rules.words import Reason
 from mes.kits.messages import CellAssignment, KitRelease
 from mes.kits.service import CellNotFree, KitNotReserved, NoMatchingRules, NothingToKit, assign_cell, release_kit
 from mes.materials.deliveries import announce_delivery, scan_carton
-from mes.materials.messages import CartonArrival, DeliveryNotice
+from mes.materials.messages import CartonArrival, DeliveryNotice, LotSplit
 from mes.plan.service import apply_plan
+from mes.quality.lots import split_lot
 from mes.quality.messages import ContainRequest
 from mes.quality.service import contain
 from tests.build import line as build
@@ -219,3 +220,34 @@ async def test_the_answer_shows_the_trade_off(database: Database) -> None:
         await matched.match(database, part="PACK")
     with pytest.raises(Conflict):
         await matched.match(database, order="NONE")
+
+
+async def test_a_reserved_cell_that_loses_its_grade_is_refused_at_the_slot(database: Database) -> None:
+    issued = await matched.ready(database)
+    unit = issued["MOD"][0]
+    cells = await cells_of(database, unit)
+    await matched.test(database, [matched.reading(cells[0], 60.0, visual_ok=False)])
+    await matched.grade(database, "L1")
+    refused = await ask(database, unit, parts(cells))
+    assert f"{cells[0]} at 1: it has no grade any more" in refused[Reason.NOT_FROM_KIT]
+
+
+async def test_a_kit_that_a_split_has_spread_over_lots_is_refused(database: Database) -> None:
+    issued = await matched.ready(database, matched.plant(matching={"lots_per_group": 1, "lots_per_kit": 1}))
+    unit = issued["MOD"][0]
+    cells = await cells_of(database, unit)
+    await database.transact(
+        split_lot, LotSplit(lot="L1", new_lot="L1X", serials=cells[:1], reason="Suspect."), build.QUALITY
+    )
+    assert "breaks its rules" in (await ask(database, unit, parts(cells)))[Reason.NOT_FROM_KIT]
+
+
+async def test_another_reading_of_the_same_time_is_not_dropped(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    (name,) = await matched.receive(database, "L1", 1)
+    await matched.test(database, [matched.reading(name)])
+    await matched.test(database, [matched.reading(name)])  # the same said twice is once
+    with pytest.raises(Malformed) as caught:
+        await matched.test(database, [matched.reading(name, ocv_v=2.0)])
+    (error,) = caught.value.errors
+    assert (error["read"], "ocv_v 3.265" in error["expected"]) == ("ocv_v 2.0", True)

@@ -13,10 +13,14 @@ import pytest_asyncio
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.gateway import serve
 from plc_adapters.links import Links
-from plc_adapters.opcua.tag_handshake import open_port
+from plc_adapters.opcua.profiles import PROFILES
 from plc_adapters.simulated.plc_server import warm_up
 from tests.plc_adapters.device import TagDevice
+from tests.plc_adapters.machine_devices import JobDevice, JoiningDevice, ResultDevice
 from tests.plc_adapters.recording_door import RecordingDoor
+from tests.plc_adapters.toggle_device import FourPhaseDevice, ToggleDevice
+
+DEVICES = [TagDevice, FourPhaseDevice, ToggleDevice, JoiningDevice, ResultDevice, JobDevice]
 
 
 class Gateway:
@@ -55,13 +59,12 @@ async def standard_nodes() -> None:
     warm_up()
 
 
-# Every profile of a port adds a device and how it is opened here, and must pass the whole suite.
-@pytest_asyncio.fixture(params=[(TagDevice, open_port)], ids=["tag_handshake"])
+# Every profile adds a device here, and must pass the whole suite.
+@pytest_asyncio.fixture(params=DEVICES, ids=lambda device: device.__name__)
 async def profile(request: pytest.FixtureRequest, standard_nodes: None) -> AsyncIterator[tuple[Any, Any]]:
-    device, opens = request.param
-    played = device()
+    played = request.param()
     await played.start()
-    yield played, opens
+    yield played, PROFILES[played.station.profile]
     await played.stop()
 
 

@@ -22,6 +22,7 @@ def station_map(endpoint: str = "opc.tcp://127.0.0.1:1", **more: Any) -> Station
         "code": STATION,
         "endpoint": endpoint,
         "namespace": "urn:test",
+        "security": "none",
         "values": list(KINDS),
         "curves": {"torque_curve": 1},
         "extras": list(EXTRA_WORDS),
@@ -36,8 +37,11 @@ def station_map(endpoint: str = "opc.tcp://127.0.0.1:1", **more: Any) -> Station
 class TagDevice:
     """A PLC with the tag handshake. Its words outlive its server, as a PLC's memory does."""
 
+    more: dict[str, Any] = {}
+    counters = ("ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "AckSeq", "AckEpoch", "Epoch", "DoneReqSeq")
+
     def __init__(self) -> None:
-        self.station = replace_port(station_map(), 0)
+        self.station = replace_port(station_map(**self.more), 0)
         self.plc: PlcServer
         self._stack = AsyncExitStack()
         self._beating: asyncio.Task[None] | None = None
@@ -45,14 +49,13 @@ class TagDevice:
 
     async def start(self) -> None:
         self.plc = await self._stack.enter_async_context(plc_server(self.station, KINDS))
-        self.station = station_map(f"opc.tcp://127.0.0.1:{self.plc.port}")
+        self.station = station_map(f"opc.tcp://127.0.0.1:{self.plc.port}", **self.more)
         await self.plc.write(self._kept)
         self.beat()
 
     async def stop(self) -> None:
         await self.stand_still()
-        counters = ("ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "AckSeq", "AckEpoch", "Epoch", "DoneReqSeq")
-        kept = (*counters, "ReqSerial", "PermitSerial", "PermitCode", "DoneSerial", "DoneVerdict", "AckCode")
+        kept = (*self.counters, "ReqSerial", "PermitSerial", "PermitCode", "DoneSerial", "DoneVerdict", "AckCode")
         self._kept = {word: self.plc.read(word) for word in (*kept, "DoneStartedAt", "DoneEndedAt")}
         await self._stack.aclose()
 
@@ -90,6 +93,42 @@ class TagDevice:
 
         space.set_attribute_value_callback(node, ua.AttributeIds.Value, on_read)
         return read
+
+    def hold_recipes(self) -> list[str]:
+        """Take each recipe that is written into the machine, and say so; the parameters, as they come."""
+        space, loaded = self.plc._server.iserver.aspace, list[str]()
+
+        async def on_written(_handle: object, value: ua.DataValue) -> None:
+            if value.Value is not None and value.Value.Value:
+                loaded.append(self.plc.read("RecipeParameters"))
+                await self.plc.write({"ReqRecipeId": value.Value.Value})
+
+        space.add_datachange_callback(self.plc._ids["RecipeId"], ua.AttributeIds.Value, on_written)
+        return loaded
+
+    async def bring(self, serial: str) -> None:
+        await self.ask(serial)
+
+    async def answered(self) -> tuple[bool, str]:
+        permit = await self.permit()
+        return permit["PermitCode"] == 1, permit["PermitSerial"]
+
+    async def finish(self, serial: str, passed: bool = True) -> None:
+        asked = self.plc.read("ReqSeq") if self.plc.read("ReqSerial") == serial else 0
+        await self.report(serial, DoneReqSeq=asked, DoneVerdict=1 if passed else 2)
+
+    async def garble(self) -> None:
+        await self.report("", DoneVerdict=7)
+
+    async def taken(self) -> None:
+        await self.acknowledged()
+
+    def is_taken(self) -> bool:
+        return self._answered("Done", "Ack")
+
+    async def forget(self) -> None:
+        """Lose the counters, and count from the start again."""
+        await self.plc.write({"Epoch": 12, "ReqSeq": 0, "DoneSeq": 0, "ReqSerial": ""})
 
     async def ask(self, serial: str, **words: Any) -> None:
         said = {"ReqSerial": serial, "ReqOperator": "anna", **words}

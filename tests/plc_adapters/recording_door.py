@@ -17,6 +17,7 @@ class RecordingDoor:
         self.committed: dict[str, ResultReport] = {}
         self.reports: list[ResultReport] = []
         self.tries: list[str] = []
+        self.recipe: RecipeAnswer | None = None
         self.told: list[list[dict[str, Any]]] = []
         self.refuse: set[str] = set()
         self.not_understood: set[str] = set()
@@ -61,6 +62,9 @@ class RecordingDoor:
             station_verdict=report.verdict,
             unit_state="in_work",
         )
+
+    def recipe_for(self, _request: PermitRequest) -> RecipeAnswer | None:
+        return self.recipe
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         self.told.append(stations)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import stamina
 import uvicorn
 from pydantic import SecretStr
 
@@ -82,36 +83,44 @@ async def mes() -> AsyncIterator[tuple[Mes, str]]:
 
 @pytest_asyncio.fixture
 async def door(mes: tuple[Mes, str]) -> AsyncIterator[HttpDoor]:
-    async with HttpDoor(mes[1], SecretStr("secret"), wait_s=0.01, wait_max_s=0.05) as door:
+    async with HttpDoor(mes[1], SecretStr("secret")) as door:
         yield door
 
 
-async def test_the_same_message_is_sent_until_it_is_answered(mes: tuple[Mes, str], door: HttpDoor) -> None:
+async def test_whatever_is_not_an_answer_of_the_mes_closes_the_door(mes: tuple[Mes, str], door: HttpDoor) -> None:
     for status in (503, 500, 429, 401, 403):
         mes[0].answer(status, {**PROBLEM, "status": status}, "application/problem+json")
     mes[0].answer(404, b"<html>not here</html>", "text/html")  # a proxy, not the MES
+    mes[0].answer(200, {"granted": "of another version"})
     mes[0].answer(200, GRANTED.model_dump(mode="json"))
+    for _ in range(7):
+        with pytest.raises(DoorClosed):
+            await door.permit(REQUEST)
+        assert door.is_closed
     assert await door.permit(REQUEST) == GRANTED
-    assert len(mes[0].heard) == 7
+    assert not door.is_closed
     assert len({(path, body) for path, _, body in mes[0].heard}) == 1
     for _, headers, _ in mes[0].heard:
         assert headers["authorization"] == "Bearer secret"
         assert headers["x-request-id"] == "S-1/e-1"
 
 
-async def test_a_door_that_cannot_be_reached_is_tried_until_it_can() -> None:
+async def test_a_door_that_cannot_be_reached_is_closed_until_it_can() -> None:
     application = Mes()
     application.answer(200, COMMITTED)
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="error", lifespan="off"))
     socket = server.config.bind_socket()  # bound, not listening: refused
     url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    async with HttpDoor(url, SecretStr("k"), wait_s=0.01, wait_max_s=0.05) as door:
-        reporting = asyncio.create_task(door.report(REPORT))
+    async with HttpDoor(url, SecretStr("k")) as door:
+        with pytest.raises(DoorClosed):
+            await door.report(REPORT)
         with pytest.raises(DoorClosed):
             await door.links("g", [])
         serving = asyncio.create_task(server.serve([socket]))
-        async with asyncio.timeout(5):
-            assert (await reporting).verdict == "passed"
+        async for attempt in stamina.retry_context(on=DoorClosed, attempts=None, timeout=5, wait_max=0.05):
+            with attempt:
+                assert (await door.report(REPORT)).verdict == "passed"
+        assert not door.is_closed
     server.should_exit = True
     await serving
     socket.close()

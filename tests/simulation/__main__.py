@@ -21,8 +21,8 @@ from tests.simulation.server import serving, stage
 from tests.simulation.tallies import Tally
 
 # said of a report alone, or kept by the journal alone
-NEVER_REFUSED = {Reason.PERMIT_MISSING, Reason.PERMIT_REFUSED, Reason.COMPONENT_MISSING}
-NEVER_FOUND = {Reason.STATION_UNKNOWN, Reason.UNIT_UNKNOWN, Reason.NOT_IN_ROUTE}
+NEVER_REFUSED = {Reason.OFFLINE, Reason.PERMIT_MISSING, Reason.PERMIT_REFUSED, Reason.COMPONENT_MISSING}
+NEVER_FOUND = {Reason.OFFLINE, Reason.STATION_UNKNOWN, Reason.UNIT_UNKNOWN, Reason.NOT_IN_ROUTE}
 
 
 def main() -> int:

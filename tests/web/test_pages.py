@@ -78,7 +78,7 @@ async def test_the_line_shows_stations_units_links_and_orders(plant: Database, b
     await build.permit(plant, "GC1-070", module)  # refused: steps are missing
     now = clock.now()
     links = [StationLinkReport(station="GC1-070", state="lost", since=now, dead_letters=2)]
-    links.append(StationLinkReport(station="GC1-020", state="connected", since=now, dead_letters=0))
+    links.append(StationLinkReport(station="GC1-020", state="connected", since=now, dead_letters=0, encrypted=False))
     await plant.transact(record_links, LinkReport(gateway="g", stations=links), ADMIN)
     shown = text_of((await browser.get("/")).text)
     assert f"020 Cell incoming test Working since {now:%Y-%m-%d}" in shown
@@ -87,6 +87,7 @@ async def test_the_line_shows_stations_units_links_and_orders(plant: Database, b
     assert "GC1-020 connected" in shown
     assert "070 Laser weld Link lost" in shown
     assert "2 dead letters" in shown
+    assert shown.count("not encrypted: its mapping says security: none") == 1
     assert "GC1-080 no gateway" in shown
     assert re.search(r"WO-1 GC48-105 0 / 2 (started|released)", shown)
     with clock.held(now + timedelta(seconds=46)):

@@ -55,6 +55,8 @@ def _attempt(task: Task, parts: Sequence[Part], kits: int) -> tuple[list[Made], 
         blend[cells] = number if is_apart else 0
         wanted = kits * groups * task.shape.per_group
         order = ranked(task, cells)
+        if len(order) < wanted:
+            return [], [[f"{len(order)} cells fit, {wanted} are asked"]]
         tables.append(slices(task, order[:wanted], kits))
         rests.append(order[wanted : wanted + _SPARE])
     spare = np.concatenate(rests)

@@ -114,7 +114,8 @@ RULES = (
     Rule(Reason.CHECK_FAILED, check_failed, is_covered=False),
     Rule(Reason.CHECK_DUE, check_due, BOARD),
     Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY, is_covered=False),
-    Rule(Reason.FIRST_ARTICLE_OPEN, article_signed, is_covered=False),
+    # that a result has made the next one wait for a signature is known to the MES alone
+    Rule(Reason.FIRST_ARTICLE_OPEN, article_signed, is_covered=False, is_safe_offline=False),
     Rule(Reason.RECIPE_WRONG, recipe, QUALITY, is_covered=False),
     Rule(Reason.PROGRAM_WRONG, program, QUALITY, is_covered=False),
     Rule(Reason.PERSON_MISSING, persons, is_covered=False),

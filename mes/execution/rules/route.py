@@ -181,6 +181,6 @@ RULES = (
     Rule(Reason.PREDECESSOR_MISSING, predecessors, QUALITY, is_covered=False),
     Rule(Reason.TOO_EARLY, not_too_early, QUALITY),
     Rule(Reason.TOO_LATE, not_too_late, QUALITY, is_covered=False),
-    Rule(Reason.INCOMPLETE, complete, QUALITY, is_covered=False),
-    Rule(Reason.DOCUMENT_MISSING, documented),
+    Rule(Reason.INCOMPLETE, complete, QUALITY, is_covered=False, is_safe_offline=False),
+    Rule(Reason.DOCUMENT_MISSING, documented, is_safe_offline=False),
 )

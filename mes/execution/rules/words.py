@@ -56,6 +56,7 @@ class Reason(StrEnum):
     TOO_LATE = "too_late"
     INCOMPLETE = "incomplete"
     DOCUMENT_MISSING = "document_missing"
+    OFFLINE = "offline"
     PERMIT_MISSING = "permit_missing"
     PERMIT_REFUSED = "permit_refused"
 
@@ -328,6 +329,12 @@ WORDS: dict[Reason, Words] = {
         "Add them to their lots.",
         _QUALITY,
         "Done though documents were missing: {detail}.",
+    ),
+    Reason.OFFLINE: Words(
+        "The MES can't be reached: {detail}.",
+        "Ask again when the MES is back.",
+        _SUPERVISOR,
+        "Answered without the MES: {detail}.",
     ),
     Reason.PERMIT_MISSING: Words(
         "Cycle {cycle} was not asked for.",

@@ -1,0 +1,343 @@
+"""The door that is always open: the MES where it answers; else this PC's own answers, and its disk."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from mes import clock
+from mes.execution import answers
+from mes.execution.messages import (
+    OfflineAnswer,
+    OfflinePermit,
+    PermitAnswer,
+    PermitRequest,
+    RecipeAnswer,
+    ReportAnswer,
+    ResultReport,
+    Verdict,
+)
+from mes.execution.rules.progress import choose_step
+from mes.execution.standing import STANDING, CycleStanding, Decision, Standing, decide, progress_of, refuse
+from mes.measurements.rules import judge
+from mes.products.rules import StepPlan
+from plc_adapters import metrics
+from plc_adapters.dead_letters import DeadLetters
+from plc_adapters.door import DoorClosed, NotUnderstood
+from plc_adapters.port import KEPT, Problem, Reported, Turn
+from plc_adapters.spool import ALARM, Entry, Spool, SpoolFull, units_of
+
+log = structlog.get_logger()
+M = TypeVar("M", PermitRequest, ResultReport)
+A = TypeVar("A")
+AT_ONCE = 8  # entries under way to the MES; those of one unit one after the other
+REMEMBER_EVERY_S = 30.0
+
+
+class MesDoor(Protocol):
+    """What the MES offers a gateway. Each call is one try; DoorClosed says that it may be repeated."""
+
+    async def permit(self, request: PermitRequest) -> PermitAnswer:
+        """Ask; the same cycle number gets the same answer."""
+        ...
+
+    async def report(self, report: ResultReport) -> ReportAnswer:
+        """Report; when this returns, the result is committed."""
+        ...
+
+    async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
+        """Tell the state of the links."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last try found nobody."""
+        ...
+
+    @property
+    def closed_for_s(self) -> float:
+        """For how long nobody was found; 0: the last try found it."""
+        ...
+
+    async def offline(self, permit: OfflinePermit) -> OfflineAnswer:
+        """Tell what was answered without the MES."""
+        ...
+
+    async def standing(self, stations: list[str]) -> bytes:
+        """Read what is to be kept for these stations, as JSON."""
+        ...
+
+
+class Known:
+    """What the gateway knows for itself: the record as it last read it, and the cycles it has heard of since."""
+
+    def __init__(self, most_age: timedelta) -> None:
+        self.most_age = most_age
+        self.standing: Standing | None = None
+        self.read_at: datetime | None = None  # when it was last seen to be the record, by this PC's clock
+        self.taken = asyncio.Event()
+        self._own: defaultdict[str, list[CycleStanding]] = defaultdict(list)
+
+    def take(self, standing: Standing, at: datetime) -> None:
+        """Take what was read; the cycles that it holds are the record's now."""
+        self.standing, self.read_at = standing, at
+        self.taken.set()
+        for serial, cycles in list(self._own.items()):
+            subject = standing.subjects.get(serial)
+            keys = {cycle.key for cycle in subject.cycles} if subject else set()
+            left = [one for one in cycles if one.key not in keys and at - one.heard_at < self.most_age]
+            if left:
+                self._own[serial] = left
+            else:
+                del self._own[serial]
+
+    def heard(self, report: ResultReport, verdict: Verdict | None = None) -> Verdict:
+        """Note a result; its verdict: the MES's, or else by the limits that are known and the station's own."""
+        step = self.step_of(report)
+        judged = verdict or _judged(report, step)
+        if step is not None:
+            key, at = f"{report.station}/{report.cycle}", report.heard_at or clock.now()
+            if key not in {one.key for one in self._own[report.serial]}:
+                cycle = CycleStanding(key, 0, step.operation, judged == "passed", report.ended_at, at)
+                self._own[report.serial].append(cycle)
+        return judged
+
+    def decide(self, request: PermitRequest, at: datetime) -> Decision:
+        """Answer a request by what is known, if that isn't too old."""
+        if self.standing is None or self.read_at is None:
+            return refuse(request, "the gateway knows nothing of the record yet")
+        if (age := at - self.read_at) > self.most_age or age < -timedelta(seconds=5):
+            most = self.most_age.total_seconds()
+            return refuse(
+                request, f"what the gateway knows is {age.total_seconds():.0f} s old, at most {most:.0f} allowed"
+            )
+        return decide(self.standing, request, self._own.get(request.serial, ()), at)
+
+    def step_of(self, message: PermitRequest | ResultReport) -> StepPlan | None:
+        """The step that a message is about, as far as is known."""
+        if self.standing is None or message.station not in self.standing.stations:
+            return None
+        subject = self.standing.subjects.get(message.serial)
+        plan = self.standing.plans.get(subject.revision_id) if subject else None
+        if subject is None or plan is None:
+            return None
+        progress = progress_of(subject, plan, self._own.get(message.serial, ()))
+        return choose_step(progress, self.standing.stations[message.station].facts.operations, message.operation)
+
+
+class KeepingDoor:
+    """Asks the MES; while it is away, keeps results on disk and answers permits by what is known.
+
+    What waits of a unit keeps its order: whatever else is said of the unit comes behind it.
+    """
+
+    def __init__(
+        self,
+        mes: MesDoor,
+        spool: Spool,
+        known: Known,
+        letters: DeadLetters,
+        *,
+        patience_s: float = 2.0,
+        refuses_after_s: float = 10.0,
+    ) -> None:
+        self._refuses_after_s = refuses_after_s
+        self.spool, self.known = spool, known
+        self._mes, self._letters, self._patience_s = mes, letters, patience_s
+        self._is_full = self._is_alarmed = False
+
+    async def recall(self) -> None:
+        """Take up what was known, and what was heard, before a restart."""
+        kept = self.spool.remembered("standing")
+        at, _, body = (kept or "").partition("\n")
+        try:
+            if kept:
+                self.known.take(STANDING.validate_json(body), datetime.fromisoformat(at))
+        except ValidationError:
+            log.warning("standing_of_another_version", problem="what was kept is of another version")
+        for report in await self.spool.results():
+            self.known.heard(report)
+
+    async def permit(self, request: PermitRequest) -> PermitAnswer:
+        """Ask; the same cycle number gets the same answer, whoever gave it."""
+        if kept := await self.spool.answer_of(request.station, request.cycle):
+            return kept
+        answer = await self._try(request, self._mes.permit, self._patience_s)
+        if answer is None and self._mes.closed_for_s < self._refuses_after_s and self._is_refused(request):
+            # what is known may lag behind: better a short wait at the station than a refusal that the MES wouldn't give
+            answer = await self._try(request, self._mes.permit, self._refuses_after_s, is_patient=True)
+        return answer if answer is not None else await self._answer(request)
+
+    async def report(self, report: ResultReport) -> ReportAnswer:
+        """Report; when this returns, the result is the MES's or on this PC's disk."""
+        heard_at = clock.now()
+        answer = await self._try(report, self._mes.report, self._patience_s)
+        if answer is not None:
+            self.known.heard(report.model_copy(update={"heard_at": heard_at}), answer.verdict)
+            return answer
+        return await self._keep(report.model_copy(update={"heard_at": heard_at}))
+
+    async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
+        """Tell the state of the links once; DoorClosed when it can't be told."""
+        await self._mes.links(gateway, stations)
+
+    def recipe_for(self, request: PermitRequest) -> RecipeAnswer | None:
+        """The recipe that the step asked for needs, as far as is known."""
+        step = self.known.step_of(request)
+        if step is None or step.recipe is None:
+            return None
+        return RecipeAnswer(name=step.recipe.name, digest=step.recipe.digest, parameters=step.recipe.parameters)
+
+    async def forward(self) -> None:
+        """Bring what waits to the MES, oldest first, for ever."""
+        busy: dict[asyncio.Task[Any], Entry] = {}
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self.spool.arrived.clear()
+                units = {unit for entry in busy.values() for unit in entry.units}
+                for entry in self.spool.oldest_first(units):
+                    if len(busy) == AT_ONCE:
+                        break
+                    busy[tasks.create_task(self._bring(entry))] = entry
+                news = tasks.create_task(self.spool.arrived.wait())
+                done, _ = await asyncio.wait({news, *busy}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                for task in done - {news}:
+                    del busy[task]
+
+    async def keep_known(self, stations: Sequence[str], every_s: float = 5.0) -> None:
+        """Read what is kept of the record again and again, and keep it over a restart."""
+        written_at = clock.now() - timedelta(seconds=REMEMBER_EVERY_S)
+        while True:
+            try:
+                asked_at = clock.now()
+                body = await self._mes.standing(list(stations))
+                self.known.take(await asyncio.to_thread(STANDING.validate_json, body), asked_at)
+                if (asked_at - written_at).total_seconds() >= REMEMBER_EVERY_S:
+                    await self.spool.remember("standing", f"{asked_at.isoformat()}\n{body.decode()}")
+                    written_at = asked_at
+            except (DoorClosed, SpoolFull):
+                pass  # the door says once that it is closed; what is known grows old
+            except ValidationError as error:
+                log.error("standing_of_another_version", problem=str(error.errors(include_url=False)[:2]))
+            age = (clock.now() - self.known.read_at).total_seconds() if self.known.read_at else -1
+            metrics.known_age.set(age)
+            await asyncio.sleep(every_s if not self._mes.is_closed else 1.0)
+
+    async def _try(
+        self, message: M, asks: Callable[[M], Awaitable[A]], within_s: float, *, is_patient: bool = False
+    ) -> A | None:
+        """Try the MES for so long, or once where it is known to be away and nobody is patient; None: it is away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                if self.spool.holds(units_of(message)):
+                    if self._mes.is_closed and not is_patient:
+                        return None
+                    await self.spool.until_free(units_of(message))
+                while True:
+                    was_closed = self._mes.is_closed
+                    try:
+                        return await asks(message)
+                    except DoorClosed:
+                        if was_closed and not is_patient:
+                            return None
+                        await asyncio.sleep(0.1)
+        return None
+
+    def _is_refused(self, request: PermitRequest) -> bool:
+        return bool(self.known.decide(request, clock.now()).said)
+
+    async def _answer(self, request: PermitRequest) -> PermitAnswer:
+        at = clock.now()
+        decision = self.known.decide(request, at)
+        answer = answers.permit(request, decision.plan, decision.step, decision.said, decision.waivers)
+        permit = OfflinePermit(
+            request=request,
+            granted=answer.granted,
+            refusals=[said.code for said in decision.said],
+            details={said.code: said.detail[:4_000] for said in decision.said},
+            asked_at=at,
+            facts_at=self.known.read_at,
+        )
+        await self._until_kept(lambda: self.spool.keep_permit(permit, answer), request.station)
+        metrics.offline_permits.labels(request.station, "granted" if answer.granted else "refused").inc()
+        return answer
+
+    async def _keep(self, report: ResultReport) -> ReportAnswer:
+        if not await self._until_kept(lambda: self.spool.keep_result(report), report.station):
+            detail = f"Another result is kept under cycle {report.cycle} of station {report.station}."
+            raise NotUnderstood(Problem(409, "CycleReused", detail))
+        verdict = self.known.heard(report)
+        return ReportAnswer(
+            station=report.station,
+            cycle=report.cycle,
+            serial=report.serial,
+            operation=report.operation,
+            verdict=verdict,
+            station_verdict=report.verdict,
+            unit_state=KEPT,
+        )
+
+    async def _until_kept(self, keep: Callable[[], Awaitable[A]], station: str) -> A:
+        """Keep, or stand still for as long as the disk is full: nothing is acknowledged that isn't kept."""
+        while True:
+            try:
+                kept = await keep()
+            except SpoolFull as error:
+                if not self._is_full:
+                    log.error("spool_full", station=station, reason=str(error))
+                    self._is_full = True
+                metrics.spool_fill.set(1)
+                await asyncio.sleep(1.0)
+                continue
+            if self._is_full:
+                log.info("spool_has_room", fill=round(self.spool.fill, 2))
+            self._is_full = False
+            metrics.spool_fill.set(self.spool.fill)
+            if (self.spool.fill >= ALARM) != self._is_alarmed:
+                self._is_alarmed = not self._is_alarmed
+                log.warning("spool_alarm" if self._is_alarmed else "spool_alarm_over", fill=round(self.spool.fill, 2))
+            return kept
+
+    async def _bring(self, entry: Entry) -> None:
+        wait_s = 0.2
+        while True:
+            message = await self.spool.message(entry)
+            try:
+                if isinstance(message, OfflinePermit):
+                    await self._judge_again(message)
+                else:
+                    await self._mes.report(message)
+                break
+            except DoorClosed:
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, 5.0)
+            except NotUnderstood as error:
+                if isinstance(message, ResultReport):
+                    heard = Reported(Turn("spool", entry.id), message)
+                    path = await asyncio.to_thread(self._letters.keep, heard, error.problem)
+                    log.error("dead_letter", station=entry.station, file=str(path), problem=error.problem.text)
+                else:
+                    log.error("offline_permit_not_understood", permit=message.model_dump_json(), why=error.problem.text)
+                break
+        await self.spool.remove(entry)
+        metrics.spooled.labels(entry.station).set(self.spool.count(entry.station))
+
+    async def _judge_again(self, permit: OfflinePermit) -> None:
+        told = await self._mes.offline(permit)
+        for one in told.contradictions:
+            log.warning("permit_contradicted", station=told.station, serial=told.serial, why=one.text)
+
+
+def _judged(report: ResultReport, step: StepPlan | None) -> Verdict:
+    if step is None or report.verdict == "failed":
+        return report.verdict
+    drawn: defaultdict[str, set[int]] = defaultdict(set)
+    for curve in report.curves:
+        drawn[curve.characteristic].add(curve.ordinal)
+    return "failed" if judge(step, report.values, drawn).failures else "passed"

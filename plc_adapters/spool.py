@@ -1,0 +1,195 @@
+"""What a gateway has answered and heard while the MES was away: on this PC's disk, in order, until the MES has it."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mes import clock
+from mes.errors import MesError
+from mes.execution.messages import OfflinePermit, PermitAnswer, PermitRequest, ResultReport
+
+T = TypeVar("T")
+ALARM = 0.7  # of its bound; from here on a person should look
+_PAGE = 4096
+_TABLES = """
+CREATE TABLE IF NOT EXISTS entry (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, station TEXT NOT NULL, cycle TEXT NOT NULL,
+    units TEXT NOT NULL, body TEXT NOT NULL, answer TEXT, kept_at TEXT NOT NULL, UNIQUE (kind, station, cycle));
+CREATE TABLE IF NOT EXISTS known (name TEXT PRIMARY KEY, body TEXT NOT NULL, at TEXT NOT NULL);
+"""
+
+
+class SpoolFull(MesError):
+    """The spool {path} can't take more: {reason}. Bring the MES back, or export and clear it."""
+
+    status = 507
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing the MES must still be told: a result, or a permit that was given or refused without it."""
+
+    id: int
+    kind: str
+    station: str
+    cycle: str
+    units: frozenset[str]
+
+
+def units_of(message: PermitRequest | ResultReport) -> frozenset[str]:
+    """What a message is about: what the MES hears of these must keep its order."""
+    fitted, out = (one.serial for one in message.components), (one.serial for one in message.removals)
+    return frozenset({message.serial, *fitted, *out})
+
+
+class Spool:
+    """A file of entries, oldest first. What `keep` returns from is on the disk."""
+
+    def __init__(self, path: Path, most_mb: float = 512) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._most_pages = max(16, int(most_mb * 1024 * 1024 / _PAGE))
+        # one thread: SQLite's calls wait for the disk, and stations must not
+        self._thread = ThreadPoolExecutor(1, "spool")
+        self._file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._file.executescript(
+            f"PRAGMA page_size={_PAGE}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+            f"PRAGMA max_page_count={self._most_pages};{_TABLES}"
+        )
+        self.waiting: dict[int, Entry] = {one.id: one for one in self._read()}
+        self.fill = self._measure()  # how full it is, 0..1
+        self.arrived = asyncio.Event()
+        self.left = asyncio.Condition()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._thread.shutdown()
+        self._file.close()
+
+    def holds(self, units: Collection[str]) -> bool:
+        """Whether something of these units still waits."""
+        return any(not entry.units.isdisjoint(units) for entry in self.waiting.values())
+
+    def count(self, station: str) -> int:
+        """How many entries of a station wait."""
+        return sum(1 for entry in self.waiting.values() if entry.station == station)
+
+    def oldest_first(self, busy: Collection[str], most: int = 500) -> Iterator[Entry]:
+        """The entries whose units have nothing older waiting, and nothing under way (`busy`)."""
+        before = set(busy)
+        for entry in list(self.waiting.values())[:most]:
+            if entry.units.isdisjoint(before):
+                yield entry
+            before |= entry.units
+
+    async def keep_result(self, report: ResultReport) -> bool:
+        """Keep a result for good, the same once; False: another result is kept under its number already."""
+        body = report.model_dump_json()
+        if await self._keep("result", report.station, report.cycle, units_of(report), body, None):
+            return True
+        sql = "SELECT body FROM entry WHERE kind = 'result' AND station = ? AND cycle = ?"
+        row = await self._run(lambda: self._file.execute(sql, (report.station, report.cycle)).fetchone())
+        return row is None or _same(ResultReport.model_validate_json(row[0]), report)
+
+    async def message(self, entry: Entry) -> ResultReport | OfflinePermit:
+        """What the MES must be told."""
+        sql = "SELECT body FROM entry WHERE id = ?"
+        row = await self._run(lambda: self._file.execute(sql, (entry.id,)).fetchone())
+        model = ResultReport if entry.kind == "result" else OfflinePermit
+        return model.model_validate_json(row[0])
+
+    async def results(self) -> list[ResultReport]:
+        """The results that wait, oldest first."""
+        sql = "SELECT body FROM entry WHERE kind = 'result' ORDER BY id"
+        rows = await self._run(lambda: self._file.execute(sql).fetchall())
+        return [ResultReport.model_validate_json(row[0]) for row in rows]
+
+    async def keep_permit(self, permit: OfflinePermit, answer: PermitAnswer) -> None:
+        """Keep an answer that was given without the MES, before the station hears it."""
+        asked = permit.request
+        body = permit.model_dump_json()
+        await self._keep("permit", asked.station, asked.cycle, units_of(asked), body, answer.model_dump_json())
+
+    async def answer_of(self, station: str, cycle: str) -> PermitAnswer | None:
+        """The answer given to a cycle that the MES has not heard of yet: the same number gets the same again."""
+        sql = "SELECT answer FROM entry WHERE kind = 'permit' AND station = ? AND cycle = ?"
+        row = await self._run(lambda: self._file.execute(sql, (station, cycle)).fetchone())
+        return PermitAnswer.model_validate_json(row[0]) if row else None
+
+    async def remove(self, entry: Entry) -> None:
+        """Let go of what the MES has."""
+        await self._run(lambda: self._change("DELETE FROM entry WHERE id = ?", (entry.id,)))
+        self.waiting.pop(entry.id, None)
+        async with self.left:
+            self.left.notify_all()
+
+    async def until_free(self, units: Collection[str]) -> None:
+        """Wait until nothing of these units waits any more."""
+        async with self.left:
+            await self.left.wait_for(lambda: not self.holds(units))
+
+    async def remember(self, name: str, body: str) -> None:
+        """Keep the newest of what is known under a name; SpoolFull: the one before stays."""
+        sql = "INSERT OR REPLACE INTO known (name, body, at) VALUES (?, ?, ?)"
+        try:
+            await self._run(lambda: self._change(sql, (name, body, clock.iso_now())))
+        except sqlite3.Error as error:
+            raise SpoolFull(path=self.path, reason=error) from error
+
+    def remembered(self, name: str) -> str | None:
+        """What was kept under a name."""
+        row = self._file.execute("SELECT body FROM known WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def export(self) -> Iterator[str]:
+        """Every entry that waits, a line of JSON each."""
+        names = ("id", "kind", "station", "cycle", "kept_at", "body")
+        for row in self._file.execute("SELECT id, kind, station, cycle, kept_at, body FROM entry ORDER BY id"):
+            kept = dict(zip(names, row, strict=True))
+            yield json.dumps({**kept, "body": json.loads(kept["body"])})
+
+    async def _keep(
+        self, kind: str, station: str, cycle: str, units: frozenset[str], body: str, answer: str | None
+    ) -> bool:
+        values = (kind, station, cycle, json.dumps(sorted(units)), body, answer, clock.iso_now())
+        sql = (
+            "INSERT INTO entry (kind, station, cycle, units, body, answer, kept_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO NOTHING"
+        )
+        try:
+            cursor = await self._run(lambda: self._change(sql, values))
+        except sqlite3.Error as error:
+            raise SpoolFull(path=self.path, reason=error) from error
+        if cursor.rowcount > 0:
+            id_ = int(cursor.lastrowid or 0)
+            self.waiting[id_] = Entry(id_, kind, station, cycle, units)
+            self.arrived.set()
+        return cursor.rowcount > 0
+
+    def _change(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        cursor = self._file.execute(sql, values)
+        self.fill = self._measure()
+        return cursor
+
+    def _measure(self) -> float:
+        used, free = (self._file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        return float(used - free) / self._most_pages
+
+    def _read(self) -> Sequence[Entry]:
+        rows = self._file.execute("SELECT id, kind, station, cycle, units FROM entry ORDER BY id")
+        return [
+            Entry(id_, kind, station, cycle, frozenset(json.loads(units))) for id_, kind, station, cycle, units in rows
+        ]
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _same(one: ResultReport, other: ResultReport) -> bool:
+    omitted = ResultReport.digest_omits
+    return one.model_dump(exclude=omitted) == other.model_dump(exclude=omitted)
