@@ -9,7 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import stamina
 import uvicorn
 from pydantic import SecretStr
 
@@ -58,6 +60,9 @@ class Mes:
             listening.close()
 
         self._stack.push_async_callback(stop)
+        async with httpx.AsyncClient() as client:
+            answered = stamina.AsyncRetryingCaller(attempts=None, timeout=10, wait_initial=0.01, wait_max=0.05)
+            await answered(httpx.TransportError, client.get, f"http://127.0.0.1:{self.port}/health")
 
     async def go(self) -> None:
         await self._stack.aclose()

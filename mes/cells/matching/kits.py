@@ -62,7 +62,7 @@ def _match_alike(task: Task, members: Ints, wanted: int) -> tuple[list[Made], di
         ("capacity", task.capacity, rules.capacity_spread_pct),
         ("ACIR", task.acir, rules.acir_spread_pct),
     ):
-        if values is not None:
+        if values is not None and len(members):
             parts = [members] if rules.lots_per_group > 1 else _by_lot(task, members)
             alone = np.concatenate([loners(task, part, values, limit) for part in parts])
             left |= dict.fromkeys(alone.tolist(), f"too few cells of like {name} for a group")
