@@ -9,6 +9,8 @@ Usage: init-secrets.sh [--systemd] [--dir FOLDER] [--host HOST[:PORT]|/SOCKET/FO
 For compose (the default) writes deploy/secrets/ and deploy/.env; with --systemd /etc/mes/secrets/ alone:
   postgres_password, mes_owner_password, mes_password, mes_backup_password     64 hex digits each
   mes_database_url, mes_owner_database_url, mes_backup_database_url            the same in addresses
+  mes_event_key        what the signing secrets of webhooks are derived from, 64 hex digits
+  mes_mqtt_logins      log-ins at MQTT brokers, {"SUBSCRIPTION": "user:password"}; yours to fill
   ../keys or keys/     folders for the keys that create-keys.sh makes
   ../plc or plc/       for passwords of PLCs, STATION.password, yours to write
 HOST is where PostgreSQL is: the service `postgres` for compose, localhost for systemd.
@@ -66,6 +68,8 @@ random() {
 }
 
 random | write "$folder/postgres_password"
+random | write "$folder/mes_event_key"
+printf '{}' | write "$folder/mes_mqtt_logins"
 for role in mes_owner mes mes_backup; do
     random | write "$folder/${role}_password"
     password=$(< "$folder/${role}_password")

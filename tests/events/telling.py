@@ -39,9 +39,13 @@ async def tell_numbers(database: Database, count: int, topic: str = "note", firs
     await tell(database, *(Note(topic=topic, number=first + i) for i in range(count)))
 
 
-async def relay_all(database: Database) -> int:
-    """One turn of the relay."""
-    return await database.transact(relay, Turn(), RELAY)
+async def relay_all(database: Database) -> None:
+    """Turns of the relay, until all has been moved: by these, or by the application's own."""
+    waiting = 1
+    while waiting:
+        await database.transact(relay, Turn(), RELAY)
+        async with database.reading() as session:
+            waiting = await session.driver.fetchval("SELECT count(*) FROM outbox")
 
 
 async def stream(database: Database, after: int = 0, limit: int = 10_000) -> list[EventRow]:

@@ -85,7 +85,7 @@ async def test_an_event_is_either_told_or_still_to_be_told(database: Database, d
         await owner.execute("ALTER TABLE event DROP CONSTRAINT broken")
     finally:
         await owner.close()
-    assert await relay_all(database) > 0
+    await relay_all(database)
     assert [event.payload["number"] for event in await stream(database)] == [1, 2, 3, 4]
 
 
