@@ -15,6 +15,8 @@ from mes.records.messages import CurveWindow
 _INK, _LINE, _GOOD, _Y_BAND, _X_BAND = "#1f2933", "#123f6b", "#8b949e", "#2f7d4f", "#8a6d1d"
 _BEYOND = 0.75  # limits farther off than this, in heights of what is drawn, are named and not drawn
 Span = tuple[float, float]
+_ENDS: dict[str, Span] = {"start": (0.0, 0.15), "end": (0.85, 1.0)}
+_HATCH = {(0.0, 0.15): "\\\\", (0.85, 1.0): "..", (0.0, 1.0): None}
 
 
 def draw_curve(seen: CurveSeen, kind: str) -> bytes:
@@ -62,7 +64,7 @@ def _name(axes: Axes, seen: CurveSeen, good: int) -> None:
     first, second = (_shorten(line) for line in describe(seen, good))
     axes.set_title(f"{first}\n{second}", color=_INK, fontsize=8.5, loc="left")
     quantity = seen.record.characteristic.removesuffix("_curve").rsplit("_", 1)[-1]
-    axes.set_ylabel(f"{quantity} ({seen.record.unit})" if seen.record.unit else quantity)
+    axes.set_ylabel(_plain(f"{quantity} ({seen.record.unit})" if seen.record.unit else quantity))
     axes.set_xlabel(seen.x_label)
     axes.grid(visible=True, color="#e4e7eb", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -70,8 +72,11 @@ def _name(axes: Axes, seen: CurveSeen, good: int) -> None:
 
 
 def _shorten(line: str, most: int = 96) -> str:
-    line = line.replace("$", r"\$")  # or it would be read as a formula
-    return line if len(line) <= most else line[: most - 3] + "..."
+    return _plain(line if len(line) <= most else line[: most - 3] + "...")
+
+
+def _plain(line: str) -> str:
+    return line.replace("$", r"\$")  # or it would be read as a formula
 
 
 def _limits(drawn: Iterable[list[float]], edges: list[float]) -> Span:
@@ -113,10 +118,22 @@ def _shade(axes: Axes, window: CurveWindow, origin: float, span: Span) -> None:
     if low > high:
         named += ", outside the picture"
         low = high = span[0]
-    shade(low, high, facecolor=color, alpha=0.14, hatch=None if is_y else "//", edgecolor=color, label=named, zorder=1)
+    part = _part(window) if is_y else (0.0, 1.0)
+    look: dict[str, Any] = {
+        "hatch": _HATCH[part] if is_y else "//",
+        "facecolor": color,
+        "edgecolor": color,
+        "alpha": 0.14,
+    }
+    shade(low, high, *part, **look, label=_plain(named), zorder=1)
     for limit in (window.lower, window.upper):
         if limit is not None and span[0] <= origin + limit <= span[1]:
-            line(origin + limit, color=color, linestyle="--" if is_y else ":", linewidth=1.1, zorder=2)
+            line(origin + limit, *part, color=color, linestyle="--" if is_y else ":", linewidth=1.1, zorder=2)
+
+
+def _part(window: CurveWindow) -> Span:
+    """Which part of the picture's width a window of y is shaded over: what is measured at an end, at that end."""
+    return _ENDS.get(window.characteristic.split("_")[0], (0.0, 1.0))
 
 
 def _words(window: CurveWindow) -> str:

@@ -1,7 +1,11 @@
 """The curves of a unit: named, listed, drawn over their windows and the last good ones of other units."""
 
+import asyncio
 import itertools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from mes.records.curve_picture import describe, draw_curve
 from mes.records.curves import GOOD, as_points, curves_of, newest_curve, see_curve, windows_of
 from tests.build import line as build
 from tests.build import small
+from tests.conftest import server_url
 
 PNG = b"\x89PNG"
 JOINTS = 2
@@ -143,6 +148,24 @@ async def test_behind_it_lie_the_last_good_ones_of_other_units_in_as_many_statem
     assert ends == pytest.approx([5.0 + n / 10 for n in range(len(rest))][: -GOOD - 1 : -1])
     assert (as_points(seen).x, as_points(seen).y) == ramp(), "bit for bit"
     assert as_points(seen).good == GOOD
+
+
+async def test_the_command_draws_the_newest(database: Database, database_name: str, tmp_path: Path) -> None:
+    (lid,) = await lids(database, 1)
+    await tighten(database, lid, [ramp(), ramp()])
+    environment = os.environ | {"MES_DATABASE_URL": server_url(database_name)}
+
+    def mes(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mes.cli", "curve", *words]
+        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+
+    file = tmp_path / "joint.png"
+    said = await asyncio.to_thread(mes, lid, "70", "--ordinal", "2", "--out", str(file))
+    assert "m8_torque_curve 2, attempt 1" in said.stdout, said.stderr
+    assert file.read_bytes().startswith(PNG)
+    missing = await asyncio.to_thread(mes, lid, "71", "--out", str(file))
+    assert (missing.returncode, "no curve" in missing.stderr) == (1, True), missing.stderr
+    assert (await asyncio.to_thread(mes, lid, "70", "--out", "joint.gif")).returncode == 2
 
 
 async def test_windows_are_those_of_the_same_joint(database: Database) -> None:
