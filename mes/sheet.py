@@ -2,9 +2,6 @@
 
 import csv
 import io
-import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -13,20 +10,17 @@ from pydantic import BaseModel, ValidationError
 from python_calamine import CalamineError, CalamineWorkbook
 
 from mes.errors import Malformed
+from mes.workbook import MAX_ROWS, require_bounded
 
-MAX_ROWS = 200_000
-MAX_COLUMNS = 500
-MAX_UNPACKED = 256 * 1024 * 1024
-_CELL = re.compile(rb'r="([A-Z]{1,4})([0-9]{1,9})"')
 SHOWN_ERRORS = 200
 Row = tuple[int, Sequence[Any]]
 M = TypeVar("M", bound=BaseModel)
 
 
 def table(content: bytes, file_name: str) -> Iterator[Row]:
-    """The rows of a CSV (comma, semicolon or tab; UTF-8) or an Excel file's first sheet, with their line numbers."""
+    """The rows of a CSV (comma, semicolon or tab; UTF-8) or of a workbook's (.xlsx) first sheet, with line numbers."""
     if content[:4] in {b"PK\x03\x04", b"\xd0\xcf\x11\xe0"}:
-        _require_bounded(content, file_name)
+        require_bounded(content, file_name)
         try:
             sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
         except CalamineError as error:
@@ -46,46 +40,6 @@ def table(content: bytes, file_name: str) -> Iterator[Row]:
         raise Malformed(f"File {file_name}", [problem]) from error
     except UnicodeDecodeError:
         raise Malformed(f"File {file_name}", [_not_text(content)]) from None
-
-
-def _require_bounded(content: bytes, file_name: str) -> None:
-    """Refuse a workbook whose cells would not fit in memory: the reader lays out every cell up to the farthest one."""
-    expected = f"a workbook (.xlsx) of at most {MAX_ROWS} rows and {MAX_COLUMNS} columns"
-    problem: dict[str, Any] | None = None
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as book:
-            for part in book.infolist():
-                if part.file_size > MAX_UNPACKED:
-                    problem = {"at": part.filename, "read": f"{part.file_size} bytes unpacked", "expected": expected}
-                elif part.filename.startswith("xl/worksheets/"):
-                    problem = problem or _too_far(book, part, expected)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
-        problem = {"at": "file", "read": str(error)[:80], "expected": expected}
-    if problem is not None:
-        raise Malformed(f"File {file_name}", [problem])
-
-
-def _too_far(book: zipfile.ZipFile, part: zipfile.ZipInfo, expected: str) -> dict[str, Any] | None:
-    """Say which cell of a sheet lies too far out; read in pieces, and never more than is allowed unpacked."""
-    read, rest = 0, b""
-    with book.open(part) as sheet:
-        while piece := sheet.read(1 << 20):
-            read += len(piece)
-            if read > MAX_UNPACKED:
-                return {"at": part.filename, "read": "more than it says it unpacks to", "expected": expected}
-            piece = rest + piece
-            for column, row in _CELL.findall(piece):
-                if int(row) > MAX_ROWS + 1 or _column(column) > MAX_COLUMNS:
-                    return {"at": part.filename, "read": f"a cell {(column + row).decode()}", "expected": expected}
-            rest = piece[-40:]
-    return None
-
-
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number
 
 
 def _not_text(content: bytes) -> dict[str, str]:

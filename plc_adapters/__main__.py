@@ -137,7 +137,7 @@ def spool_command(
             typer.echo(
                 f"{entry.id:>6}  {entry.kind:6}  {entry.station}  {entry.cycle}  {', '.join(sorted(entry.units)[:3])}"
             )
-        typer.echo(f"{len(kept.waiting)} wait for the MES, the spool is {kept.fill:.0%} full", err=True)
+        typer.echo(f"{len(kept.waiting)} wait for the MES, {spool.stat().st_size / 2**20:.1f} MB", err=True)
     finally:
         kept.close()
 

@@ -299,6 +299,7 @@ class KeepingDoor:
                 log.info("spool_has_room", fill=round(self.spool.fill, 2))
             self._is_full = False
             metrics.spool_fill.set(self.spool.fill)
+            metrics.spooled.labels(station).set(self.spool.count(station))
             if (self.spool.fill >= ALARM) != self._is_alarmed:
                 self._is_alarmed = not self._is_alarmed
                 log.warning("spool_alarm" if self._is_alarmed else "spool_alarm_over", fill=round(self.spool.fill, 2))
@@ -327,6 +328,7 @@ class KeepingDoor:
                 break
         await self.spool.remove(entry)
         metrics.spooled.labels(entry.station).set(self.spool.count(entry.station))
+        metrics.spool_fill.set(self.spool.fill)
 
     async def _judge_again(self, permit: OfflinePermit) -> None:
         told = await self._mes.offline(permit)

@@ -125,6 +125,12 @@ class StationMap(Part):
         return self
 
     @model_validator(mode="after")
+    def _password_is_encrypted(self) -> Self:
+        if self.user is not None and self.security == "none":
+            raise ValueError("a user's password would go in plain text; encrypt the link, or log nobody in")
+        return self
+
+    @model_validator(mode="after")
     def _blocks_of_the_profile(self) -> Self:
         for block, profiles in _BLOCKS.items():
             if getattr(self, block) is not None and self.profile not in profiles:

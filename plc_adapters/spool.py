@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +63,7 @@ class Spool:
             f"PRAGMA max_page_count={self._most_pages};{_TABLES}"
         )
         self.waiting: dict[int, Entry] = {one.id: one for one in self._read()}
+        self._brought: set[int] = set()  # of these the MES has heard, and the disk could not forget them yet
         self.fill = self._measure()  # how full it is, 0..1
         self.arrived = asyncio.Event()
         self.left = asyncio.Condition()
@@ -117,14 +119,25 @@ class Spool:
 
     async def answer_of(self, station: str, cycle: str) -> PermitAnswer | None:
         """The answer given to a cycle that the MES has not heard of yet: the same number gets the same again."""
+        if not any((one.kind, one.station, one.cycle) == ("permit", station, cycle) for one in self.waiting.values()):
+            return None  # nothing waits, as nearly always: the disk isn't asked
         sql = "SELECT answer FROM entry WHERE kind = 'permit' AND station = ? AND cycle = ?"
         row = await self._run(lambda: self._file.execute(sql, (station, cycle)).fetchone())
         return PermitAnswer.model_validate_json(row[0]) if row else None
 
     async def remove(self, entry: Entry) -> None:
-        """Let go of what the MES has."""
-        await self._run(lambda: self._change("DELETE FROM entry WHERE id = ?", (entry.id,)))
+        """Let go of what the MES has. Where the disk can't forget it, that is tried again with the next one.
+
+        A restart in between tells the MES once more, under the same number: nothing comes of that.
+        """
         self.waiting.pop(entry.id, None)
+        self._brought.add(entry.id)
+        with suppress(sqlite3.Error):
+            names = json.dumps(sorted(self._brought))
+            await self._run(
+                lambda: self._change("DELETE FROM entry WHERE id IN (SELECT value FROM json_each(?))", (names,))
+            )
+            self._brought.clear()
         async with self.left:
             self.left.notify_all()
 

@@ -15,16 +15,35 @@ class Row(BaseModel):
     ocv_v: float
 
 
-def workbook(cell: str, size: int = 0) -> bytes:
-    """A workbook of one sheet whose farthest cell lies there."""
+def workbook(sheet: str, name: str = "xl/worksheets/sheet1.xml", size: int = 0, also: str = "") -> bytes:
+    """A workbook with these rows in a part of its own."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as book:
-        sheet = f'<worksheet><sheetData><row r="1"><c r="A1"/><c r="{cell}"/></row></sheetData></worksheet>'
-        book.writestr("xl/worksheets/sheet1.xml", sheet + " " * size)
+        book.writestr("xl/workbook.xml", "<workbook/>")
+        book.writestr(name, f"<worksheet><sheetData>{sheet}</sheetData></worksheet>" + "<filler/>" * (size // 9))
+        if also:
+            book.writestr(also, "")
     return out.getvalue()
 
 
-@pytest.mark.parametrize("content", [workbook("XFD1048576"), workbook("A300000"), workbook("ZZ2"), workbook("B2")[:60]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        workbook('<row r="1"><c r="A1"/><c r="XFD1048576"/></row>'),
+        workbook('<row r="1"><c r="A300000"/></row>'),
+        workbook('<row r="1"><c r="ZZ2"/></row>'),
+        workbook("<row r='1'><c r = 'XFD1'/></row>"),
+        workbook('<row r="1048576"><c><v>1</v></c></row>'),
+        workbook("<row>" + "<c/>" * 501 + "</row>"),
+        workbook("<x:row/>" * 200_002),
+        workbook('<c r="XFD1048576"/>', name="xl/elsewhere"),
+        workbook("<row/>", also="content.xml"),
+        workbook("<row/>", also="xl/workbook.bin"),
+        workbook("<row/>")[:60],
+        b"\xd0\xcf\x11\xe0 an old workbook",
+    ],
+    ids=lambda content: f"{len(content)}-bytes",  # a zip file holds the time it was made
+)
 def test_a_workbook_that_would_fill_the_memory_is_refused(content: bytes) -> None:
     with pytest.raises(Malformed) as caught:
         list(table(content, "bomb.xlsx"))
@@ -33,7 +52,7 @@ def test_a_workbook_that_would_fill_the_memory_is_refused(content: bytes) -> Non
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused() -> None:
     with pytest.raises(Malformed, match="bomb"):
-        list(table(workbook("B2", 300 * 1024 * 1024), "bomb.xlsx"))
+        list(table(workbook("<row/>", size=300 * 1024 * 1024), "bomb.xlsx"))
 
 
 def test_a_decimal_comma_is_not_read_as_another_number() -> None:

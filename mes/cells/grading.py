@@ -121,7 +121,12 @@ async def _require_same(
     session: Session, message: TestReport, known: Mapping[str, int], new: set[tuple[int, datetime]]
 ) -> None:
     """Take for a repeat what says the same alone: another value of the same time must not be dropped in silence."""
-    again = [(n, r) for n, r in enumerate(message.readings, start=1) if (known[r.serial], r.tested_at) not in new]
+    again = []
+    for n, reading in enumerate(message.readings, start=1):
+        if (key := (known[reading.serial], reading.tested_at)) in new:
+            new.remove(key)  # what comes a second time in one message is a repeat too
+        else:
+            again.append((n, reading))
     if not again:
         return
     ids, times = [known[r.serial] for _, r in again], [r.tested_at for _, r in again]

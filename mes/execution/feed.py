@@ -138,7 +138,6 @@ async def read_standing(session: ReadSession, stations: Sequence[str], most: int
         certificates[row["person"]][row["name"]] = row["until"]
     return Standing(
         at=at,
-        event=0,
         is_whole=is_whole,
         stations=await _stations(session, stations, at),
         plans=plans,

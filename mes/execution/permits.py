@@ -1,6 +1,7 @@
 """The act behind *may I?*, and the same question without effect."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -41,25 +42,7 @@ async def request_permit(session: Session, message: PermitRequest) -> PermitAnsw
     said = asked.judgement.broken
     if seen.station_id is None:  # nothing to store an answer under: the journal keeps it
         return answers.permit(message, subject.plan, None, said)
-    session.write_last(
-        ANSWER,
-        station_id=seen.station_id,
-        cycle=message.cycle,
-        asker=message.asker,
-        serial=message.serial,
-        unit_id=subject.unit_id,
-        lot_id=subject.lot_id,
-        step_id=step.id if step else None,
-        granted=not said,
-        refusals=[reason.code.value for reason in said],
-        verdicts=json.dumps(asked.judgement.verdicts),
-        facts=json.dumps(asked.facts | {"details": asked.judgement.details}),
-        waivers=asked.judgement.waived,
-        operator=message.operator,
-        second_operator=message.second_operator,
-        asked_at=session.at,
-        facts_at=None,
-    )
+    _store(session, message, asked, [reason.code for reason in said], asked.judgement.details)
     session.tell("permit", station=message.station, serial=message.serial, granted=not said)
     return answers.permit(message, subject.plan, step, said, asked.judgement.waived)
 
@@ -70,42 +53,64 @@ async def record_offline_permit(session: Session, message: OfflinePermit) -> Off
     A permit that should not have been given stays on record as given, since the work was done under it; its unit is
     held. A repeat has no second effect.
     """
-    request = message.request
-    asked_at = min(message.asked_at, session.at)
+    request, asked_at = message.request, min(message.asked_at, session.at)
     asked = await _ask(session, request, await lock_named(session, *named_by(request)), asked_at, is_past=True)
-    subject, seen, step = asked.subject, asked.seen, asked.progress.step
+    subject, seen = asked.subject, asked.seen
+    if seen.permit_id is not None and seen.permit_serial != request.serial:
+        raise CycleReused(
+            cycle=request.cycle, station=request.station, recorded=seen.permit_serial, serial=request.serial
+        )
     broken = asked.judgement.broken if message.granted else []
     answer = OfflineAnswer(
         station=request.station, cycle=request.cycle, serial=request.serial, contradictions=answers.refusals(broken)
     )
-    if seen.permit_id is not None and (seen.permit_granted or not message.granted):
+    why = " ".join(reason.text for reason in broken) or f"The MES had refused cycle {request.cycle}."
+    what = f"Permitted without the MES as cycle {request.cycle} at {request.station}, by facts of then: "
+    hold = NewHold((what + why)[:2000])
+    is_refused = seen.permit_id is not None and not seen.permit_granted
+    is_held = any(one.reason.startswith(what) and one.unit_id == subject.unit_id for one in seen.holds)
+    if seen.permit_id is not None and not (message.granted and is_refused and not is_held):
         session.repeated()
         return answer
     if seen.permit_id is None and seen.station_id is not None:
-        session.write_last(
-            ANSWER,
-            station_id=seen.station_id,
-            cycle=request.cycle,
-            asker=request.asker,
-            serial=request.serial,
-            unit_id=subject.unit_id,
-            lot_id=subject.lot_id,
-            step_id=step.id if step else None,
-            granted=message.granted,
-            refusals=[reason.value for reason in message.refusals],
-            verdicts=json.dumps(asked.judgement.verdicts),
-            facts=json.dumps(asked.facts | {"details": asked.judgement.details | message.details}),
-            waivers=asked.judgement.waived,
-            operator=request.operator,
-            second_operator=request.second_operator,
-            asked_at=asked_at,
-            facts_at=message.facts_at or asked_at,
-        )
-    if message.granted and (broken or seen.permit_id is not None):
-        why = " ".join(reason.text for reason in broken) or f"The MES had refused cycle {request.cycle}."
-        await _hold(session, subject, seen, NewHold(f"Permitted without the MES, by facts of then: {why}"[:2000]))
+        details = asked.judgement.details | {code.value: said for code, said in message.details.items()}
+        _store(session, request, asked, message.refusals, details, (asked_at, message.facts_at or asked_at))
+    if message.granted and (broken or is_refused):
+        await _hold(session, subject, seen, hold)
     session.tell("permit", station=request.station, serial=request.serial, granted=message.granted, offline=True)
     return answer
+
+
+def _store(
+    session: Session,
+    message: PermitRequest,
+    asked: _Asked,
+    refusals: Sequence[Reason],
+    details: Mapping[str, str],
+    offline: tuple[datetime, datetime] | None = None,
+) -> None:
+    """Store an answer; `offline`: when a gateway gave it without the MES, and by facts of when."""
+    subject, step = asked.subject, asked.progress.step
+    kept = asked.facts | ({"offline": ",".join(refusals)} if offline else {})
+    session.write_last(
+        ANSWER,
+        station_id=asked.seen.station_id,
+        cycle=message.cycle,
+        asker=message.asker,
+        serial=message.serial,
+        unit_id=subject.unit_id,
+        lot_id=subject.lot_id,
+        step_id=step.id if step else None,
+        granted=not refusals,
+        refusals=[reason.value for reason in refusals],
+        verdicts=json.dumps(asked.judgement.verdicts),
+        facts=json.dumps(kept | {"details": details}),
+        waivers=asked.judgement.waived,
+        operator=message.operator,
+        second_operator=message.second_operator,
+        asked_at=offline[0] if offline else session.at,
+        facts_at=offline[1] if offline else None,
+    )
 
 
 async def _hold(session: Session, subject: Subject, seen: Seen, hold: NewHold) -> None:
@@ -149,6 +154,9 @@ def _repeat_permit(session: Session, message: PermitRequest, asked: _Asked) -> P
     session.repeated()
     details = seen.permit_facts.get("details", {})
     broken = {code: version for code, (version, word) in seen.permit_verdicts.items() if word == "broken"}
+    if (offline := seen.permit_facts.get("offline")) is not None:
+        # what its gateway said stands; the verdicts are what the MES would have said
+        broken = {code: broken.get(code, 1) for code in offline.split(",") if code}
     said = [
         Said(code, broken[code], details.get(code, ""), seen.permit_facts) for code in Reason if code.value in broken
     ]

@@ -279,7 +279,8 @@ def _to_record(
         "report_digest": session.digest,
         "started_at": message.started_at,
         "ended_at": message.ended_at,
-        "heard_at": min(message.heard_at, session.at) if message.heard_at else None,
+        # never before its station says that it ended, nor in time to come: clocks count from it
+        "heard_at": min(session.at, max(message.heard_at, message.ended_at)) if message.heard_at else None,
         "versions": [finding.version for finding in verdicts.broken],
         "codes": [finding.code.value for finding in verdicts.broken],
         "facts": [json.dumps({**finding.facts, "detail": finding.detail}) for finding in verdicts.broken],

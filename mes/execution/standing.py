@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter
 
 from mes.execution.messages import PermitRequest
-from mes.execution.rules import LIBRARY, Judgement, WaiverSeen, judge
+from mes.execution.rules import LIBRARY, WaiverSeen, judge
 from mes.execution.rules.facts import Asked, Facts, HoldSeen, StationFacts
 from mes.execution.rules.material import LotUse
 from mes.execution.rules.progress import Progress, StepSeen, choose_step
@@ -68,13 +68,12 @@ class LotStanding:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The facts of some stations, read at one moment of the record. `event`: the newest told by then.
+    """The facts of some stations, read at one moment of the record.
 
     `is_whole`: no unit that is expected was left out for its number; what isn't here is refused either way.
     """
 
     at: datetime
-    event: int
     is_whole: bool
     stations: Mapping[str, StationStanding]
     plans: Mapping[int, ProductPlan]
@@ -102,7 +101,10 @@ def decide(known: Standing, request: PermitRequest, own: Iterable[CycleStanding]
     plan = known.plans.get(subject.revision_id) if subject else None
     if station is None or subject is None or plan is None:
         unknown = request.serial if station else f"station {request.station}"
-        return refuse(request, f"{unknown} is not among what the gateway knows as of {known.at:%Y-%m-%d %H:%M:%S} UTC")
+        more = "" if known.is_whole else ", which is not all that is in work"
+        return refuse(
+            request, f"{unknown} is not among what the gateway knows as of {known.at:%Y-%m-%d %H:%M:%S} UTC{more}"
+        )
     if request.components or request.removals:
         return refuse(request, "parts that are fitted or taken out can't be judged without it", plan)
     facts = _facts(known, station, subject, plan, request, own, at)
@@ -118,11 +120,6 @@ def refuse(request: PermitRequest, why: str, plan: ProductPlan | None = None) ->
     """Answer no: nothing is known, what is known is too old, or too little."""
     names = {"station": request.station, "serial": request.serial}
     return Decision(plan, None, [Said(Reason.OFFLINE, 1, why, names)])
-
-
-def contradiction(judgement: Judgement) -> str:
-    """Why a permit that was given without the MES should not have been; empty: it was right."""
-    return " ".join(said.text for said in judgement.broken)
 
 
 def _facts(

@@ -247,6 +247,8 @@ async def test_another_reading_of_the_same_time_is_not_dropped(database: Databas
     (name,) = await matched.receive(database, "L1", 1)
     await matched.test(database, [matched.reading(name)])
     await matched.test(database, [matched.reading(name)])  # the same said twice is once
+    with pytest.raises(Malformed, match="ST-020"):
+        await matched.test(database, [matched.reading(name, 1.0), matched.reading(name, 1.0, mass_g=300.0)])
     with pytest.raises(Malformed) as caught:
         await matched.test(database, [matched.reading(name, ocv_v=2.0)])
     (error,) = caught.value.errors
