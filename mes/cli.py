@@ -243,6 +243,33 @@ def history(serial: Annotated[str, typer.Argument(help="Serial of a unit.")], as
 
 
 @cli.command()
+def curve(
+    serial: Annotated[str, typer.Argument(help="Serial of a unit.")],
+    operation: Annotated[str, typer.Argument(help="The operation it was recorded at.")],
+    file: Annotated[Path, typer.Option("--out", help="Where to draw it: .png or .svg.")],
+    characteristic: Annotated[str | None, typer.Option(help="Which curve; the first, if not given.")] = None,
+    ordinal: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Which joint; the first, if not given.")
+    ] = None,
+) -> None:
+    """Draw the newest curve of a unit's step over its windows and the last 50 good ones."""
+    from mes.records.curve_picture import draw_curve
+    from mes.records.curves import newest_curve
+
+    kind = file.suffix.lstrip(".").lower()
+    if kind not in ("png", "svg"):
+        raise typer.BadParameter("expected a name that ends in .png or .svg", param_hint="--out")
+
+    async def work(database: Database) -> Any:
+        async with database.reading() as session:
+            return await newest_curve(session, serial, operation, characteristic, ordinal)
+
+    seen = with_database(work)
+    file.write_bytes(draw_curve(seen, kind))
+    typer.echo(f"{seen.record.characteristic} {seen.record.ordinal}, attempt {seen.record.attempt}: {file}")
+
+
+@cli.command()
 def why(
     serial: Annotated[str, typer.Argument(help="Serial of a unit, or number of a lot.")],
     station: Annotated[str, typer.Argument(help="Code of the station.")],

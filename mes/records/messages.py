@@ -1,6 +1,6 @@
 """Records as told."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -118,6 +118,58 @@ class GradingRecord(Message):
     reasons: dict[str, int]
     sample: SampleAnswer | None
     readings: list[str]
+
+
+class CurveRecord(Message):
+    """A curve of a unit, by joint position (`ordinal`), tool, program and attempt. `picture`: where it is drawn."""
+
+    cycle_id: int
+    cycle: str
+    operation: str
+    step: str
+    characteristic: str
+    unit: str
+    ordinal: int
+    attempt: Annotated[int, Field(description="Which of the unit's cycles at this step it was, from 1.")]
+    tool: str | None
+    program_revision: str | None
+    station: str
+    started_at: Moment
+    ended_at: Moment
+    reported_at: Moment
+    verdict: Annotated[str, Field(description="Of the whole cycle.")]
+    points: int
+    bytes: Annotated[int, Field(description="As it is stored.")]
+    picture: str
+
+
+class CurvePage(Message):
+    """Curves of a unit, the newest first, and how many there are in all."""
+
+    total: int
+    curves: list[CurveRecord]
+
+
+class CurveWindow(Message):
+    """Limits that belong to an axis of a curve, and what the joint itself measured."""
+
+    characteristic: str
+    axis: Literal["x", "y"]
+    unit: str
+    lower: float | None
+    upper: float | None
+    value: float | None
+
+
+class CurveDrawn(Message):
+    """A curve as numbers. `good`: how many good ones its picture has behind it."""
+
+    curve: CurveRecord
+    windows: list[CurveWindow]
+    x_label: str
+    x: list[float]
+    y: list[float]
+    good: int
 
 
 class ScanAnswer(Message):

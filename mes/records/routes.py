@@ -1,16 +1,18 @@
 """HTTP: a unit's history, the line as it is now, and the MES's own health."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from mes import clock, metrics, permissions
 from mes.events.queries import subscriptions
 from mes.http import ActorOf, DatabaseOf, as_json, reads
+from mes.records.curve_picture import draw_curve
+from mes.records.curves import MOST, as_points, curves_of, see_curve
 from mes.records.histogram import Picture, draw, last_grading, lot_values
 from mes.records.line import line_now, ready, stations_now
-from mes.records.messages import GradingRecord, History, LineNow, Ready, ScanAnswer
+from mes.records.messages import CurveRecord, GradingRecord, History, LineNow, Ready, ScanAnswer
 from mes.records.queries import history
 from mes.records.scans import explain_scan
 
@@ -44,6 +46,41 @@ async def draw_histogram(database: DatabaseOf, lot: str, reading: str, kind: Pic
     async with database.reading() as session:
         values = await lot_values(session, lot, reading)
     picture = await asyncio.to_thread(draw, values, kind)
+    return Response(picture, media_type="image/svg+xml" if kind == "svg" else "image/png")
+
+
+@router.get("/api/units/{serial:path}/curves", dependencies=[reads])
+async def read_curves(
+    database: DatabaseOf,
+    serial: str,
+    operation: str | None = None,
+    characteristic: str | None = None,
+    ordinal: Annotated[int | None, Query(ge=1, le=10_000)] = None,
+    count: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+) -> list[CurveRecord]:
+    """The curves of a unit, the newest first."""
+    asked: dict[str, Any] = {"operation": operation, "characteristic": characteristic, "ordinal": ordinal}
+    async with database.reading() as session:
+        return (await curves_of(session, serial, **asked, count=count)).curves
+
+
+@router.get(
+    "/api/units/{serial:path}/curves/{cycle:int}/{characteristic:path}/{ordinal:int}.{kind}", dependencies=[reads]
+)
+async def draw_one_curve(
+    database: DatabaseOf,
+    serial: str,
+    cycle: Annotated[int, Path(le=2**63 - 1)],
+    characteristic: str,
+    ordinal: Annotated[int, Path(le=10_000)],
+    kind: Literal["png", "svg", "json"],
+) -> Response:
+    """Draw a curve over its windows and the last 50 good ones: .png or .svg; .json: its points."""
+    async with database.reading() as session:
+        seen = await see_curve(session, serial, cycle, characteristic, ordinal)
+    if kind == "json":
+        return as_json(await asyncio.to_thread(as_points, seen))
+    picture = await asyncio.to_thread(draw_curve, seen, kind)
     return Response(picture, media_type="image/svg+xml" if kind == "svg" else "image/png")
 
 

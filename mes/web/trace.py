@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from mes.errors import Malformed, NotFound
 from mes.genealogy.trace import trace
 from mes.http import DatabaseOf, reads
+from mes.records.curves import curves_of
 from mes.records.messages import History
 from mes.records.queries import history
 from mes.web.rendering import PageRoute, page
@@ -16,6 +17,7 @@ from mes.web.trace_events import events_of
 from mes.web.trace_tree import gaps_of, grow, plans_of
 
 router = APIRouter(route_class=PageRoute)
+SHOWN_CURVES = 12  # each picture is drawn when it is looked at; the rest is for the API
 YEARS = range(2000, 2200)
 
 
@@ -31,6 +33,7 @@ async def show_trace(
         async with database.reading() as session:
             traced = await trace(session, serial, moment)
             known = await history(session, serial)
+            curves = await curves_of(session, serial, until=traced.as_of, count=SHOWN_CURVES)
             plans = await plans_of(session, traced.tree)
     except NotFound:
         return unknown(request, serial, "unit")
@@ -45,6 +48,7 @@ async def show_trace(
         traced=traced,
         known=known,
         looking_back=moment,
+        curves=curves,
         tree=grow(traced.tree, plans),
         gaps=gaps,
         to_fit=to_fit,

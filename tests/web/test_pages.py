@@ -210,6 +210,32 @@ async def test_a_graded_lots_page_draws_what_was_measured(plant: Database, brows
     assert (await browser.get("/api/lots/LOT/7/histogram/serial.png")).status_code == 404
 
 
+async def test_a_units_page_draws_its_curves_when_they_are_looked_at(
+    plant: Database, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, pack = await built(plant)
+    page = (await browser.get(f"/trace/{pack}")).text
+    assert "Curves (3)" in text_of(page)
+    pictures = re.findall(r'<img src="([^"]+)" alt="([^"]+)" [^>]* loading="lazy">', page)
+    assert [alt.split(" of ")[0] for _, alt in pictures] == [
+        "pressure_curve, joint 1,",
+        "m8_torque_curve, joint 1,",
+        "m8_torque_curve, joint 2,",
+    ]
+    for path, _ in pictures:
+        assert (await browser.get(path)).content.startswith(b"\x89PNG")
+        assert (await browser.get(path.replace(".png", ".svg"))).headers["content-type"] == "image/svg+xml"
+        assert (await browser.get(path.replace(".png", ".json"))).json()["y"] == [0, 1]
+    listed = (await browser.get(f"/api/units/{pack}/curves", params={"operation": "110"})).json()
+    assert [one["picture"] for one in listed] == [path for path, _ in pictures[1:]]
+    assert (await browser.get(f"/api/units/{pack}/curves/{2**63}/pressure_curve/1.png")).status_code == 422
+    assert (await browser.get(pictures[0][0].replace(pack, module))).status_code == 404
+    assert "Curves (" not in (await browser.get(f"/trace/{pack}?as_of=2020-01-01")).text
+    monkeypatch.setattr("mes.web.trace.SHOWN_CURVES", 2)
+    capped = (await browser.get(f"/trace/{pack}")).text
+    assert (capped.count("<img "), f'1 more: <a href="/api/units/{pack}/curves">' in capped) == (2, True)
+
+
 async def test_a_lot_page_tells_where_it_went_and_is_escaped(plant: Database, browser: httpx.AsyncClient) -> None:
     module, pack = await built(plant)
     shown = text_of((await browser.get("/lot/CELL-L1")).text)
