@@ -21,8 +21,6 @@ from tests.conftest import server_url
 from tests.events.telling import KEY, Note, relay_all, stream, tell, tell_numbers
 from tests.web.conftest import NewKey
 
-pytest_plugins = ["tests.web.conftest"]
-
 
 @pytest.fixture
 async def client(plant_name: str, new_key: NewKey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
