@@ -1,10 +1,7 @@
 """The commands `mes events`, as typed, on a real database."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
@@ -12,19 +9,12 @@ import asyncpg
 from mes.db import Database
 from tests.conftest import server_url
 from tests.events.telling import KEY, relay_all, tell_numbers
-
-
-def typed(*words: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Type a command; its secrets lie in a folder."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MES_")}
-    environment |= {"MES_DATABASE_URL": server_url(name), "MES_SECRETS_DIR": str(folder), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "mes.cli", "events", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+from tests.journeys.processes import typed
 
 
 async def test_subscribe_list_tail_remove(database: Database, database_name: str, tmp_path: Path) -> None:
     def mes(*words: str) -> str:
-        done = typed(*words, name=database_name, folder=tmp_path)
+        done = typed("events", *words, url=server_url(database_name), folder=tmp_path, MES_SECRETS_DIR=str(tmp_path))
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -57,6 +47,6 @@ async def test_subscribe_list_tail_remove(database: Database, database_name: str
 
 
 def test_a_wrong_address_is_a_sentence(tmp_path: Path) -> None:
-    said = typed("subscribe-webhook", "http://erp.example.org/in", name="none", folder=tmp_path)
+    said = typed("events", "subscribe-webhook", "http://erp.example.org/in", url=server_url("none"), folder=tmp_path)
     assert said.returncode == 1
     assert "expected https://" in said.stderr

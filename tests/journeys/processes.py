@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -50,7 +51,8 @@ class Program:
     def start(self) -> None:
         """Start it; it is not ready yet."""
         if self.warm:
-            self._process = _WARM.Process(target=_run, args=(self.command, self.environment, self.log), daemon=True)
+            arguments = (self.command, self.environment, self.log, self.log)
+            self._process = _WARM.Process(target=_run, args=arguments, daemon=True)
             self._process.start()
             return
         with self.log.open("ab") as out:
@@ -98,11 +100,30 @@ class Program:
             self._process.wait(within_s)
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+def typed(*words: object, url: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Type `mes WORDS` in a folder, on a database and with these settings alone."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MES_")}
+    environment |= {"MES_DATABASE_URL": url, "COLUMNS": "200", "NO_COLOR": "1"} | settings
+    command = ["mes.cli", *map(str, words)]
+    with TemporaryDirectory() as kept:
+        out, err = Path(kept, "out"), Path(kept, "err")
+        ran = _WARM.Process(target=_run, args=(command, environment, out, err, folder), daemon=True)
+        ran.start()
+        ran.join(WITHIN_S)
+        if ran.exitcode is None:
+            ran.kill()
+            raise AssertionError(f"mes {' '.join(command[1:])} has not ended within {WITHIN_S} s")
+        return subprocess.CompletedProcess(command, ran.exitcode, out.read_text(), err.read_text())
+
+
+def _run(
+    command: Sequence[str], environment: Mapping[str, str], out: Path, err: Path, folder: Path | None = None
+) -> None:
     """Become `python -m` of a module, in a process just forked."""
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
+    if folder:
+        os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = list(command)

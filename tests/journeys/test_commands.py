@@ -1,10 +1,7 @@
 """From a supplier's lot to kits by commands alone, as a new user types them."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import yaml
 from mes import clock
 from tests.build import matched
 from tests.conftest import server_url
+from tests.journeys.processes import typed
 
 COUNT = 60
 
@@ -46,9 +44,7 @@ def test_from_the_truck_to_kits(plant: str, tmp_path: Path) -> None:
     files(tmp_path)
 
     def mes(*words: str, fails: bool = False) -> str:
-        environment = os.environ | {"MES_DATABASE_URL": plant, "COLUMNS": "200", "NO_COLOR": "1"}
-        command = [sys.executable, "-m", "mes.cli", *words]
-        ran = subprocess.run(command, check=False, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        ran = typed(*words, url=plant, folder=tmp_path)
         assert (ran.returncode != 0) is fails, ran.stdout + ran.stderr
         return ran.stdout + ran.stderr
 

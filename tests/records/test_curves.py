@@ -3,9 +3,7 @@
 import asyncio
 import itertools
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from mes.records.curves import GOOD, as_points, curves_of, newest_curve, see_cur
 from tests.build import line as build
 from tests.build import small
 from tests.conftest import server_url
+from tests.journeys.processes import typed
 
 PNG = b"\x89PNG"
 JOINTS = 2
@@ -153,11 +152,9 @@ async def test_behind_it_lie_the_last_good_ones_of_other_units_in_as_many_statem
 async def test_the_command_draws_the_newest(database: Database, database_name: str, tmp_path: Path) -> None:
     (lid,) = await lids(database, 1)
     await tighten(database, lid, [ramp(), ramp()])
-    environment = os.environ | {"MES_DATABASE_URL": server_url(database_name)}
 
-    def mes(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "mes.cli", "curve", *words]
-        return subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    def mes(*words: object) -> subprocess.CompletedProcess[str]:
+        return typed("curve", *words, url=server_url(database_name), folder=tmp_path)
 
     file = tmp_path / "joint.png"
     said = await asyncio.to_thread(mes, lid, "70", "--ordinal", "2", "--out", str(file))
