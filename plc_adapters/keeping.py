@@ -88,7 +88,7 @@ class Known:
         self.standing, self.read_at = standing, at
         self.taken.set()
         for serial, cycles in list(self._own.items()):
-            subject = standing.subjects.get(serial)
+            subject = standing.subject(serial)
             keys = {cycle.key for cycle in subject.cycles} if subject else set()
             left = [one for one in cycles if one.key not in keys and at - one.heard_at < self.most_age]
             if left:
@@ -122,7 +122,7 @@ class Known:
         """The step that a message is about, as far as is known."""
         if self.standing is None or message.station not in self.standing.stations:
             return None
-        subject = self.standing.subjects.get(message.serial)
+        subject = self.standing.subject(message.serial)
         plan = self.standing.plans.get(subject.revision_id) if subject else None
         if subject is None or plan is None:
             return None
