@@ -8,6 +8,7 @@ from typing import Annotated
 
 import stamina.instrumentation
 import typer
+import uvloop
 from pydantic import SecretStr
 
 from mes.errors import Malformed, MesError
@@ -83,7 +84,8 @@ def run(
     if metrics_port is not None:
         metrics.publish(metrics_port)
     access = Access(Pki(pki), secrets)
-    asyncio.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
 
 
 @cli.command("check-map")

@@ -81,19 +81,20 @@ class Known:
         self.standing: Standing | None = None
         self.read_at: datetime | None = None  # when it was last seen to be the record, by this PC's clock
         self.taken = asyncio.Event()
-        self._own: defaultdict[str, list[CycleStanding]] = defaultdict(list)
+        # cycles by their unit and key, each with when the MES said that it has it
+        self._own: defaultdict[str, dict[str, tuple[CycleStanding, datetime | None]]] = defaultdict(dict)
 
     def take(self, standing: Standing, at: datetime) -> None:
-        """Take what was read; the cycles that it holds are the record's now."""
+        """Take what was read, asked for `at` this moment; the cycles that it holds are the record's now."""
         self.standing, self.read_at = standing, at
         self.taken.set()
         for serial, cycles in list(self._own.items()):
-            subject = standing.subjects.get(serial)
+            subject = standing.subject(serial)
             keys = {cycle.key for cycle in subject.cycles} if subject else set()
-            left = [one for one in cycles if one.key not in keys and at - one.heard_at < self.most_age]
-            if left:
-                self._own[serial] = left
-            else:
+            for key, (cycle, since) in list(cycles.items()):
+                if key in keys or at - cycle.heard_at >= self.most_age or (since is not None and since < at):
+                    del cycles[key]
+            if not cycles:
                 del self._own[serial]
 
     def heard(self, report: ResultReport, verdict: Verdict | None = None) -> Verdict:
@@ -101,10 +102,9 @@ class Known:
         step = self.step_of(report)
         judged = verdict or _judged(report, step)
         if step is not None:
-            key, at = f"{report.station}/{report.cycle}", report.heard_at or clock.now()
-            if key not in {one.key for one in self._own[report.serial]}:
-                cycle = CycleStanding(key, 0, step.operation, judged == "passed", report.ended_at, at)
-                self._own[report.serial].append(cycle)
+            key, now = f"{report.station}/{report.cycle}", clock.now()
+            cycle = CycleStanding(key, 0, step.operation, judged == "passed", report.ended_at, report.heard_at or now)
+            self._own[report.serial].setdefault(key, (cycle, now if verdict else None))
         return judged
 
     def decide(self, request: PermitRequest, at: datetime) -> Decision:
@@ -116,18 +116,21 @@ class Known:
             return refuse(
                 request, f"what the gateway knows is {age.total_seconds():.0f} s old, at most {most:.0f} allowed"
             )
-        return decide(self.standing, request, self._own.get(request.serial, ()), at)
+        return decide(self.standing, request, self._heard_of(request.serial), at)
 
     def step_of(self, message: PermitRequest | ResultReport) -> StepPlan | None:
         """The step that a message is about, as far as is known."""
         if self.standing is None or message.station not in self.standing.stations:
             return None
-        subject = self.standing.subjects.get(message.serial)
+        subject = self.standing.subject(message.serial)
         plan = self.standing.plans.get(subject.revision_id) if subject else None
         if subject is None or plan is None:
             return None
-        progress = progress_of(subject, plan, self._own.get(message.serial, ()))
+        progress = progress_of(subject, plan, self._heard_of(message.serial))
         return choose_step(progress, self.standing.stations[message.station].facts.operations, message.operation)
+
+    def _heard_of(self, serial: str) -> list[CycleStanding]:
+        return [cycle for cycle, _ in self._own.get(serial, {}).values()]
 
 
 class KeepingDoor:
