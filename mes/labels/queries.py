@@ -136,6 +136,13 @@ async def get_nameplate(session: ReadSession, serial: str) -> Nameplate:
     return Nameplate(**row._mapping)
 
 
+async def find_labelled(session: ReadSession, code: str) -> str | None:
+    """The serial of the unit whose label bears a code; None: no label does."""
+    found = select(Unit.serial).join(PrintJob, PrintJob.unit_id == Unit.id)
+    found = found.where(PrintJob.payload == code.encode(), PrintJob.copy == 1)
+    return (await session.execute(found)).scalar_one_or_none()
+
+
 async def crate_id(session: ReadSession, sscc: str) -> int:
     """The id of a crate that is known."""
     found: int = (await session.execute(select(Crate.id).where(Crate.sscc == sscc))).scalar_one()

@@ -181,3 +181,10 @@ def _workbook(sheet: str) -> bytes:
         )
         book.writestr("xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}">{sheet}</worksheet>')
     return out.getvalue()
+
+
+def test_a_carton_is_named_as_its_label_is_scanned() -> None:
+    cartons = ["00106141412345678908", "00106141412345678909", "", "B1", "00-7"]
+    content = "Cell ID,Carton\n" + "".join(f"C{n},{carton}\n" for n, carton in enumerate(cartons))
+    found = read_rows(content.encode(), "f.csv", COLUMNS[:2])
+    assert found["carton"].to_list() == ["106141412345678908", "00106141412345678909", None, "B1", "00-7"]
