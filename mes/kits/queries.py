@@ -27,7 +27,8 @@ CELL = """
     concat(u.part_id, ' ', l.supplier), b.id IS NOT NULL AND (b.arrived_at IS NULL OR b.is_damaged)
 """
 KNOWN_OF_CELL = """
-    LEFT JOIN lot l ON l.id = u.lot_id LEFT JOIN cell c ON c.unit_id = u.id LEFT JOIN carton b ON b.code = c.carton
+    LEFT JOIN lot l ON l.id = u.lot_id LEFT JOIN cell c ON c.unit_id = u.id
+    LEFT JOIN carton b ON b.code = c.carton AND b.part_id = u.part_id
     LEFT JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL
 """
 # A cell is free when it is graded and in stock, in no other kit, in no unit, and under no hold that stops its use.
