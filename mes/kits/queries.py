@@ -18,6 +18,7 @@ from mes.statement import Prepared
 from mes.units.queries import lock_unit_ids
 
 POOL_LOTS = 20
+POOL_CELLS = 100_000
 
 # A cell as the matching sees it, wherever it is looked at: in the pool, in a kit, at the slot. Its model is its part
 # and who made it. One whose carton was announced and hasn't arrived, or arrived damaged, is set apart.
@@ -50,7 +51,7 @@ _POOL = Prepared(
           AND NOT EXISTS (SELECT FROM kit_cell k WHERE k.unit_id = u.id AND k.ended_at IS NULL)
           AND NOT EXISTS (SELECT FROM hold h
                           WHERE h.unit_id = u.id AND h.released_at IS NULL AND 'consume' = ANY(h.stops))
-        ORDER BY u.id LIMIT 100000
+        ORDER BY u.id LIMIT {POOL_CELLS}
         """  # noqa: S608 - of constants
     ).bindparams(
         bindparam("part_id", type_=BigInteger),
@@ -92,7 +93,8 @@ _WAITING = Prepared(
           AND u.state IN ('issued', 'in_process')
           AND NOT EXISTS (SELECT FROM kit k WHERE k.unit_id = u.id AND k.state <> 'released')
           AND NOT EXISTS (SELECT FROM installation i WHERE i.parent_id = u.id AND i.removed_at IS NULL
-                          AND i.child_id IS NOT NULL)
+                          AND i.part_id = (SELECT p.id FROM product_revision r
+                                           JOIN part p ON p.number = r.matching ->> 'part' WHERE r.id = u.revision_id))
         ORDER BY u.id
         """
     ).bindparams(bindparam("order", type_=Text))

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, text, update
+from sqlalchemy import BigInteger, Text, bindparam, exists, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.cells.matching.kits import match
 from mes.cells.matching.pool import Goals, Matched, PoolCell
 from mes.db import Session
 from mes.errors import Conflict, Malformed
+from mes.genealogy.models import Installation
 from mes.kits.messages import CellAssignment, GoalAnswer, KitContent, KitRelease, MatchAnswer, MatchRequest
 from mes.kits.models import Kit, KitCell
 from mes.kits.queries import (
+    POOL_CELLS,
     fitted_at,
     get_kit,
     kit_cells,
@@ -46,7 +48,7 @@ class NothingToKit(Conflict):
 
 
 class KitNotReserved(Conflict):
-    """Kit {kit} is {state}: only a reserved kit is changed or released."""
+    """Kit {kit} is {state}: there is nothing in it to change or to give back."""
 
 
 class PoolChanged(Conflict):
@@ -113,6 +115,7 @@ async def match_cells(session: Session, message: MatchRequest) -> MatchAnswer:
     goals = Goals(together=message.together)
     # in a thread: stations are answered while a large pool is matched
     found = await asyncio.to_thread(match, cells, shape_of(item), rules_of(plan.matching), wanted, goals)
+    cut = [f"only {POOL_CELLS} cells were looked at: name the lots to choose from"] if len(cells) == POOL_CELLS else []
     places = units[: len(found.kits)] if message.order else [(None, revision_id)] * len(found.kits)
     await _keep(session, message, item.part_id, found, cells, [unit for unit, _ in places if unit is not None])
     numbers = await _reserve(session, found, places)
@@ -123,7 +126,7 @@ async def match_cells(session: Session, message: MatchRequest) -> MatchAnswer:
         kits=await list_kits(session, numbers),
         goals=_goals(found),
         left=dict(Counter(found.left.values()).most_common()),
-        notes=[*found.notes, *await useless_lots(session, item.part_id, message.lots)],
+        notes=[*found.notes, *cut, *await useless_lots(session, item.part_id, message.lots)],
     )
 
 
@@ -200,13 +203,16 @@ def _goals(found: Matched) -> list[GoalAnswer]:
 
 
 async def release_kit(session: Session, message: KitRelease) -> KitContent:
-    """Give a kit's cells back to the pool; its unit may get another one."""
+    """Give a kit's cells back to the pool; its unit may get another one. Of a used kit what isn't fitted goes back."""
     kit = await lock_kit(session, message.kit)
-    if kit.state != "reserved":
-        raise KitNotReserved(kit=message.kit, state=kit.state)
+    mine = (KitCell.kit_id == kit.id) & KitCell.ended_at.is_(None)
+    fitted = exists().where(Installation.child_id == KitCell.unit_id, Installation.removed_at.is_(None))
     closing = {"ended_at": session.at, "ended_by": f"released by {session.actor.name}: {message.reason}"}
-    await session.execute(update(KitCell).where(KitCell.kit_id == kit.id, KitCell.ended_at.is_(None)).values(closing))
-    await session.execute(update(Kit).where(Kit.id == kit.id).values(state="released"))
+    freed = await session.execute(update(KitCell).where(mine, ~fitted).values(closing))
+    if kit.state == "reserved":
+        await session.execute(update(Kit).where(Kit.id == kit.id).values(state="released"))
+    elif not freed.rowcount:
+        raise KitNotReserved(kit=message.kit, state=kit.state)
     session.tell("kits", released=message.kit)
     return await read_kit(session, message.kit)
 

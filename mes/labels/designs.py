@@ -60,6 +60,6 @@ def _payload(unit: Nameplate, battery: BatteryCode | None) -> bytes:
         chemistry=battery.chemistry,
         spec=battery.spec,
         traceability=battery.traceability,
-        made_on=unit.made_at.date(),
+        made_on=unit.made_on,
         serial=gbt34014.serial(unit.id),  # the unit's own number is counted with others of its product alone
     ).encode()

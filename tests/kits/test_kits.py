@@ -24,7 +24,7 @@ from mes.quality.messages import ContainRequest
 from mes.quality.service import contain
 from tests.build import line as build
 from tests.build import matched
-from tests.build.small import codes, step
+from tests.build.small import FILE, codes, step
 
 
 def parts(cells: list[str], **more: Any) -> list[Component]:
@@ -350,3 +350,29 @@ async def test_a_reserved_cell_is_kept_from_what_has_no_kits(database: Database)
     done = await build.report(database, "ST-10", "X00001", components=parts(cells[:1]), values={"ok": [True]})
     assert Reason.NOT_FROM_KIT in codes(done.findings)
     assert await cells_of(database, unit) == cells[1:], "it sits where it sits"
+
+
+async def test_what_was_not_fitted_of_a_used_kit_is_given_back(database: Database) -> None:
+    unit = (await matched.ready(database))["MOD"][0]
+    cells, kit = await cells_of(database, unit), (await matched.kit(database, unit)).kit.kit
+    told = {"values": {"ok": [False]}, "verdict": "failed"}
+    await build.report(database, "ST-10", unit, components=parts(cells)[:3], **told)
+    await database.transact(release_kit, KitRelease(kit=kit, reason="module is scrap"), build.ACTOR)
+    answer = await matched.match(database, part="MOD")
+    assert answer.pool == 60 - 12 - 3
+    assert await cells_of(database, unit) == cells[:3], "what it was made of stays"
+    assert (await matched.kit(database, kit)).kit.state == "used"
+
+
+async def test_a_piece_with_another_part_in_it_still_gets_its_kit(database: Database) -> None:
+    said = matched.plant().model_dump(mode="json", exclude_defaults=True)
+    said["parts"].append({"number": "BASE", "name": "Base", "trace": "serial", "receiving": FILE})
+    said["products"][1]["bom"].append({"part": "BASE", "operation": "10", "quantity": 1})
+    await database.transact(apply_plan, PlantFiles.model_validate(said), build.ACTOR)
+    await build.receive_file(database, "BX", "BASE", b"Serial,Carton\nBASE-1,K1\n")
+    await matched.graded(database)
+    unit = (await matched.order(database))["MOD"][0]
+    inside = [Component(part="BASE", serial="BASE-1", position=1)]
+    told = {"values": {"ok": [False]}, "verdict": "failed"}
+    await build.report(database, "ST-10", unit, components=inside, **told)
+    assert unit in [one.unit for one in (await matched.match(database, order="W1")).kits]

@@ -3,7 +3,8 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from copy import deepcopy
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from mes.labels.service import PrinterBusy, ReprintUnexplained, print_label, rec
 from mes.labels.spool import SPOOL
 from mes.people.messages import KeyRequest
 from mes.people.service import create_key
+from mes.plan.messages import PlantFiles
+from mes.plan.service import apply_plan
 from mes.records.scans import explain_scan
 from mes.settings import Settings
 from mes.shipping.messages import CrateNumber, CrateUnitRequest
@@ -100,6 +103,19 @@ async def test_no_battery_code_is_given_twice(morning: None, plant: Database) ->
     async with plant._session(read_only=False) as (_, driver):
         with pytest.raises(asyncpg.UniqueViolationError, match="uq_print_job_payload"):
             await driver.execute("UPDATE print_job SET payload = (SELECT min(payload) FROM print_job)")
+
+
+async def test_a_battery_code_has_the_day_it_was_made_on_where_it_was_made(database: Database) -> None:
+    files = deepcopy(small.PLANT)
+    files["sites"][0]["timezone"] = "America/New_York"
+    await database.transact(apply_plan, PlantFiles.model_validate(files), build.ACTOR)
+    await database.transact(set_printer, SPEC, build.ACTOR)
+    with clock.held(MORNING):
+        await small.order(database, number="WO-0")
+    with clock.held(datetime(2026, 12, 4, 2, 0, tzinfo=UTC)):
+        await small.tell(database, "ST-60", "P00001", ok=False)
+        code = bytes.fromhex((await label(database, battery=BATTERY)).payload).decode()
+    assert decode(code).made_on == date(2026, 12, 3)
 
 
 async def test_a_reprint_is_counted_and_needs_its_reason(plant: Database) -> None:
