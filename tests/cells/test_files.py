@@ -5,7 +5,7 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mes.cells import files
@@ -78,9 +78,12 @@ def test_a_good_file_is_read_in_order_whatever_its_separator(separator: str) -> 
     ]
 
 
-FIELDS = st.sampled_from(["C1", "C2", "C 3", "", " ", "x" * 81, "3.27", "3270", "3.2 V", "nan", "2026-10-01", "é"])
+FIELDS = st.sampled_from(
+    ["C1", "C2", "C 3", "", " ", "x" * 81, "3.27", "3270", "3.2 V", "nan", "2026-10-01", "é", "00106141412345678908"]
+)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(FIELDS, max_size=5), max_size=12),
     separator=st.sampled_from(",;\t"),
