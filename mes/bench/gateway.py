@@ -161,7 +161,14 @@ async def _answered(
                 raise RuntimeError("the bench's stations did not start")
             await asyncio.sleep(0.05)
         async with _process(plant, gateway if way == "gateway" else echo) as answering:
-            return await _parts(stations, psutil.Process(answering.pid), load)
+            parts = asyncio.create_task(_parts(stations, psutil.Process(answering.pid), load))
+            ended = asyncio.create_task(answering.wait())
+            done, _ = await asyncio.wait((parts, ended), return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+            if parts not in done:
+                parts.cancel()
+                raise RuntimeError(f"the {way} ended by itself")
+            return parts.result()
 
 
 async def _parts(stations: asyncio.subprocess.Process, answering: psutil.Process, load: Load) -> list[Answered]:
