@@ -59,6 +59,8 @@ def stations(
                 namespace="urn:bench",
                 security=security,
                 values=dict.fromkeys(VALUES),
+                timeout_s=30,  # one process plays all of them: 200 key exchanges at once take it a while
+                heartbeat_dead_s=30,
             )
             for code in codes.split(",")
         ],
