@@ -189,13 +189,18 @@ async def _parts(stations: asyncio.subprocess.Process, answering: psutil.Process
 
 @asynccontextmanager
 async def _process(plant: BenchPlant, module: list[object]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a module; killed hard, this leaves the stations an end of their input."""
     environment = os.environ | {
         "MES_URL": f"http://127.0.0.1:{plant.port}",
         "MES_KEY": plant.key,
         "MES_LOG_LEVEL": "warning",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *map(str, module), env=environment, stdout=asyncio.subprocess.PIPE, limit=2**26
+        *(sys.executable, "-m", *map(str, module)),
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**26,
     )
     try:
         yield process
