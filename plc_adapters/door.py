@@ -1,10 +1,11 @@
 """The station door of the MES over HTTP: ask a permit, report a result, tell the state of the links."""
 
+import json
 import time
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import urlencode
 
-import httpx
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
@@ -20,6 +21,7 @@ from mes.execution.messages import (
 )
 from mes.log import HEADER
 from plc_adapters import metrics
+from plc_adapters.http_links import HttpLinks, Response, Unreachable
 from plc_adapters.port import Problem
 
 log = structlog.get_logger()
@@ -68,14 +70,7 @@ class HttpDoor:
     """The door of a running MES. Connections are kept. Each call is one try; after DoorClosed it may be repeated."""
 
     def __init__(self, url: str, key: SecretStr) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/"),
-            headers={"Authorization": f"Bearer {key.get_secret_value()}"},
-            timeout=httpx.Timeout(10.0, connect=3.0),
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60),
-            # The MES stands in the plant's own network: a proxy for the outer world must not come between.
-            trust_env=False,
-        )
+        self._links = HttpLinks(url, {"Authorization": f"Bearer {key.get_secret_value()}"})
         self._url = url
         self._closed_since: float | None = None
 
@@ -85,7 +80,7 @@ class HttpDoor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        self._links.close()
 
     @property
     def is_closed(self) -> bool:
@@ -114,24 +109,24 @@ class HttpDoor:
 
     async def standing(self, stations: list[str]) -> bytes:
         """Read what is to be kept for these stations, as JSON."""
-        response = await self._send("GET", "/api/station/standing", "standing", params={"station": stations})
+        asked = urlencode({"station": stations}, doseq=True)
+        response = await self._send("GET", f"/api/station/standing?{asked}", "standing")
         self._note_open()
-        if not response.is_success:
+        if response.status >= 300:
             raise DoorClosed(reason=_problem(response).detail)
         return response.content
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links, once."""
         told = {"gateway": gateway, "stations": stations}
-        response = await self._send("POST", "/api/links", "links", json=told)
+        response = await self._send("POST", "/api/links", "links", json.dumps(told).encode())
         self._note_open()
-        if not response.is_success:
+        if response.status >= 300:
             raise DoorClosed(reason=_problem(response).detail)
 
     async def _ask(self, path: str, message: BaseModel, request_id: str, answer: type[Answer]) -> Answer:
-        headers = {"Content-Type": "application/json"}
-        response = await self._send("POST", path, request_id, content=message.model_dump_json(), headers=headers)
-        if response.is_client_error:
+        response = await self._send("POST", path, request_id, message.model_dump_json().encode())
+        if 400 <= response.status < 500:
             self._note_open()
             raise NotUnderstood(_problem(response))
         try:
@@ -143,17 +138,16 @@ class HttpDoor:
         self._note_open()
         return read
 
-    async def _send(
-        self, method: str, path: str, request_id: str, headers: dict[str, str] | None = None, **what: Any
-    ) -> httpx.Response:
+    async def _send(self, method: str, path: str, request_id: str, body: bytes = b"") -> Response:
+        headers = {HEADER: request_id, **({"Content-Type": "application/json"} if body else {})}
         try:
-            response = await self._client.request(method, path, headers={**(headers or {}), HEADER: request_id}, **what)
-        except httpx.HTTPError as error:
-            self._note_closed(f"{type(error).__name__} {error}".strip())
-            raise DoorClosed(reason=f"{type(error).__name__} {error}".strip()) from error
-        if response.is_server_error or response.status_code in _NOT_THE_MESSAGE or _not_the_mes(response):
-            self._note_closed(f"{response.status_code} {_problem(response).detail}")
-            raise DoorClosed(reason=f"status {response.status_code}")
+            response = await self._links.request(method, path, headers, body)
+        except Unreachable as error:
+            self._note_closed(str(error))
+            raise DoorClosed(reason=str(error)) from error
+        if response.status >= 500 or response.status in _NOT_THE_MESSAGE or _not_the_mes(response):
+            self._note_closed(f"{response.status} {_problem(response).detail}")
+            raise DoorClosed(reason=f"status {response.status}")
         return response
 
     def _note_closed(self, reason: str) -> None:
@@ -169,25 +163,25 @@ class HttpDoor:
             self._closed_since = None
 
 
-def _is_problem(response: httpx.Response) -> bool:
-    return str(response.headers.get("content-type", "")).startswith("application/problem+json")
+def _is_problem(response: Response) -> bool:
+    return response.kind.startswith("application/problem+json")
 
 
-def _not_the_mes(response: httpx.Response) -> bool:
+def _not_the_mes(response: Response) -> bool:
     # A proxy or a wrong address answers so; the MES explains its own refusals.
-    return response.status_code in {404, 405} and not _is_problem(response)
+    return response.status in {404, 405} and not _is_problem(response)
 
 
-def _problem(response: httpx.Response) -> Problem:
-    fallback = Problem(response.status_code, "Unexplained", f"The MES answered {response.status_code}.")
+def _problem(response: Response) -> Problem:
+    fallback = Problem(response.status, "Unexplained", f"The MES answered {response.status}.")
     if not _is_problem(response):
         return fallback
     try:
-        said = response.json()
+        said = json.loads(response.content)
     except ValueError:
         return fallback
     return Problem(
-        status=response.status_code,
+        status=response.status,
         code=str(said.get("code", "")),
         detail=str(said.get("detail") or said.get("title") or ""),
         errors=tuple(one for one in said.get("errors") or () if isinstance(one, dict)),

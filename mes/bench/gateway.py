@@ -161,7 +161,14 @@ async def _answered(
                 raise RuntimeError("the bench's stations did not start")
             await asyncio.sleep(0.05)
         async with _process(plant, gateway if way == "gateway" else echo) as answering:
-            return await _parts(stations, psutil.Process(answering.pid), load)
+            parts = asyncio.create_task(_parts(stations, psutil.Process(answering.pid), load))
+            ended = asyncio.create_task(answering.wait())
+            done, _ = await asyncio.wait((parts, ended), return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+            if parts not in done:
+                parts.cancel()
+                raise RuntimeError(f"the {way} ended by itself")
+            return parts.result()
 
 
 async def _parts(stations: asyncio.subprocess.Process, answering: psutil.Process, load: Load) -> list[Answered]:
@@ -182,13 +189,18 @@ async def _parts(stations: asyncio.subprocess.Process, answering: psutil.Process
 
 @asynccontextmanager
 async def _process(plant: BenchPlant, module: list[object]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a module; killed hard, this leaves the stations an end of their input."""
     environment = os.environ | {
         "MES_URL": f"http://127.0.0.1:{plant.port}",
         "MES_KEY": plant.key,
         "MES_LOG_LEVEL": "warning",
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *map(str, module), env=environment, stdout=asyncio.subprocess.PIPE, limit=2**26
+        *(sys.executable, "-m", *map(str, module)),
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**26,
     )
     try:
         yield process

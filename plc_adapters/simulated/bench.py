@@ -6,6 +6,8 @@ what the gateway used in between is read by whoever started both. `echo` is what
 
 import asyncio
 import json
+import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from threading import Thread
 from typing import Annotated, Any, Literal
 
 import typer
@@ -59,6 +62,8 @@ def stations(
                 namespace="urn:bench",
                 security=security,
                 values=dict.fromkeys(VALUES),
+                timeout_s=30,  # one process plays all of them: 200 key exchanges at once take it a while
+                heartbeat_dead_s=30,
             )
             for code in codes.split(",")
         ],
@@ -126,6 +131,7 @@ class BenchStation:
 async def _play(
     line: LineMap, serials: Iterator[str], resolved: Path, pki: Path, pace_s: float, counts: list[int]
 ) -> None:
+    Thread(target=_end_with_starter, daemon=True).start()
     warm_up()
     own = Pki(resolved.parent / "stations-pki", "Bench stations").own()
     Pki(pki).add_trusted(own.certificate)
@@ -139,6 +145,12 @@ async def _play(
             wrong = await asyncio.gather(*(station.play(serials, count, found) for station in played))
             print(json.dumps({"handshakes": count * len(played), "wrong": sum(wrong), **found}), flush=True)
         await beating  # until it is stopped: whoever answers goes first
+
+
+def _end_with_starter() -> None:
+    """End when standard input does: whoever started this may be killed, and the load must not stay."""
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 async def _echo(line: LineMap, access: Access) -> None:

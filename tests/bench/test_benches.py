@@ -33,7 +33,7 @@ SMALL = {
 @pytest.mark.parametrize("name", NAMED)
 def test_a_bench_prints_its_figures(name: str) -> None:
     command = [sys.executable, "-m", "mes.cli", "bench", name, "--json", *SMALL[name]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(done.stdout)
     assert NAMED[name] <= set(figures)
