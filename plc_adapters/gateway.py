@@ -49,7 +49,7 @@ async def run_gateway(
     if len(plain) < len(codes):
         await asyncio.to_thread(access.pki.own)  # made at the first start, so that PLCs can be told to trust it
     async with HttpDoor(url, key) as mes, asyncio.TaskGroup() as tasks:
-        door = KeepingDoor(mes, spool, known, letters)
+        door = KeepingDoor(mes, spool, known, letters, refuses_after_s=line.refuses_after_s)
         await door.recall()
         tasks.create_task(links.keep_telling(door), name="links")
         tasks.create_task(door.forward(), name="forward")

@@ -1,8 +1,9 @@
 """The door that is always open: the MES where it answers; else this PC's own answers, and its disk."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -82,15 +83,21 @@ class Known:
         self.read_at: datetime | None = None  # when it was last seen to be the record, by this PC's clock
         self.taken = asyncio.Event()
         self._own: defaultdict[str, list[CycleStanding]] = defaultdict(list)
+        self._taken_at, self._age_then = 0.0, timedelta(0)  # a clock that nobody sets, and how old it was by then
 
-    def take(self, standing: Standing, at: datetime) -> None:
-        """Take what was read; the cycles that it holds are the record's now."""
+    def take(self, standing: Standing, at: datetime, waiting: Collection[str] = ()) -> None:
+        """Take what was read; the cycles that it holds are the record's now. `waiting`: those it can't hold yet."""
         self.standing, self.read_at = standing, at
+        self._taken_at, self._age_then = time.monotonic(), clock.now() - at
         self.taken.set()
         for serial, cycles in list(self._own.items()):
             subject = standing.subjects.get(serial)
             keys = {cycle.key for cycle in subject.cycles} if subject else set()
-            left = [one for one in cycles if one.key not in keys and at - one.heard_at < self.most_age]
+            left = [
+                one
+                for one in cycles
+                if one.key not in keys and (one.key in waiting or at - one.heard_at < self.most_age)
+            ]
             if left:
                 self._own[serial] = left
             else:
@@ -111,7 +118,10 @@ class Known:
         """Answer a request by what is known, if that isn't too old."""
         if self.standing is None or self.read_at is None:
             return refuse(request, "the gateway knows nothing of the record yet")
-        if (age := at - self.read_at) > self.most_age or age < -timedelta(seconds=5):
+        age = at - self.read_at
+        if age > -timedelta(seconds=5):  # else the clock went back: nothing is known of its age
+            age = max(age, self._age_then + timedelta(seconds=time.monotonic() - self._taken_at))
+        if not -timedelta(seconds=5) < age <= self.most_age:
             most = self.most_age.total_seconds()
             return refuse(
                 request, f"what the gateway knows is {age.total_seconds():.0f} s old, at most {most:.0f} allowed"
@@ -217,7 +227,9 @@ class KeepingDoor:
             try:
                 asked_at = clock.now()
                 body = await self._mes.standing(list(stations))
-                self.known.take(await asyncio.to_thread(STANDING.validate_json, body), asked_at)
+                standing = await asyncio.to_thread(STANDING.validate_json, body)
+                waiting = {f"{entry.station}/{entry.cycle}" for entry in self.spool.waiting.values()}
+                self.known.take(standing, asked_at, waiting)
                 if (asked_at - written_at).total_seconds() >= REMEMBER_EVERY_S:
                     await self.spool.remember("standing", f"{asked_at.isoformat()}\n{body.decode()}")
                     written_at = asked_at

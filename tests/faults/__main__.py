@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import tempfile
 import time
@@ -23,6 +24,7 @@ def main() -> int:
     said.add_argument("--longest", type=float, default=60, help="seconds that a cut lasts at most")
     said.add_argument("--keep", type=Path, help="a folder to leave the logs in")
     asked = said.parse_args()
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # the PLCs are meant to refuse
     with tempfile.TemporaryDirectory() as folder:
         kept = asked.keep or Path(folder)
         kept.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,9 @@ async def _run(folder: Path, faults: int, seed: int, longest_s: float) -> int:
     print_table(console, striker.struck, audit)
     for wrong in audit.wrong:
         console.print(f"[bold red]{wrong}[/]", highlight=False, markup=True)
-    console.print(f"{len(striker.struck)} faults, seed {seed}, {time.monotonic() - began:.0f} s: {len(audit.wrong)} wrong")
+    console.print(
+        f"{len(striker.struck)} faults, seed {seed}, {time.monotonic() - began:.0f} s: {len(audit.wrong)} wrong"
+    )
     return 1 if audit.wrong else 0
 
 

@@ -25,6 +25,10 @@ _FINDINGS = """
     SELECT s.code, c.cycle, f.code AS finding, f.facts::text AS facts
     FROM finding f JOIN cycle c ON c.id = f.cycle_id JOIN station s ON s.id = c.station_id
 """
+_UNHEARD = """
+    SELECT message -> 'request' ->> 'station' AS code, message -> 'request' ->> 'cycle' AS cycle
+    FROM act WHERE name = 'execution.record_offline_permit' AND NOT (message ->> 'granted')::boolean
+"""
 # What a station that may ask is told: that the gateway knows too little; or that its work, forgotten, is recorded.
 EXPECTED = {"offline", "step_passed", "already_finished"}
 
@@ -60,6 +64,7 @@ async def audited(shift: Shift, struck: Sequence[Struck]) -> Audit:
         permits = {(row["code"], row["cycle"]): dict(row) for row in await session.driver.fetch(_PERMITS)}
         findings = [dict(row) for row in await session.driver.fetch(_FINDINGS)]
         holds = [row["reason"] for row in await session.driver.fetch("SELECT reason FROM hold")]
+        unheard = {(row["code"], row["cycle"]) for row in await session.driver.fetch(_UNHEARD)}
         laws = await audit(session)
     found = Audit(
         turns,
@@ -70,7 +75,7 @@ async def audited(shift: Shift, struck: Sequence[Struck]) -> Audit:
     found.wrong += [f"law: {law}: {broken}" for law, broken in laws.items() if broken]
     found.wrong += [f"finding: {finding}" for finding in findings] + [f"hold: {reason}" for reason in holds]
     found.wrong += [f"dead letter: {path.read_text()}" for path in (shift.folder / "dead-letters").glob("*.json")]
-    found.wrong += _results(turns, cycles) + _answers(turns, permits) + _stale(turns, permits, struck)
+    found.wrong += _results(turns, cycles) + _answers(turns, permits, unheard) + _stale(turns, permits, struck)
     return found
 
 
@@ -95,8 +100,13 @@ def _results(turns: Sequence[Turn], cycles: Sequence[dict[str, Any]]) -> list[st
     return wrong + [f"doubled: the work {ticket}" for ticket, times in tickets.items() if times > 1]
 
 
-def _answers(turns: Sequence[Turn], permits: dict[tuple[str, str], dict[str, Any]]) -> list[str]:
-    """Every question is answered, as it is recorded; what must be refused is refused; what may be done, is done."""
+def _answers(
+    turns: Sequence[Turn], permits: dict[tuple[str, str], dict[str, Any]], unheard: set[tuple[str, str]]
+) -> list[str]:
+    """Every question is answered, as it is recorded; what must be refused is refused; what may be done, is done.
+
+    A permit that never reached its gateway stays in the record beside the refusal that the station heard instead.
+    """
     wrong = []
     done: dict[tuple[str, str], float] = {}  # station, serial -> since when
     for turn in sorted((one for one in turns if one.granted), key=lambda one: one.answered_at or 0):
@@ -107,12 +117,16 @@ def _answers(turns: Sequence[Turn], permits: dict[tuple[str, str], dict[str, Any
             wrong.append(f"granted again, passed already: {turn}")
         if turn.acked_at is not None:
             done[key] = turn.acked_at
-        if turn.station == LAST and any(done.get((code, turn.serial), 1e99) > (turn.answered_at or 0) for code in FIRST):
+        if turn.station == LAST and any(
+            done.get((code, turn.serial), 1e99) > (turn.answered_at or 0) for code in FIRST
+        ):
             wrong.append(f"granted before its predecessors: {turn}")
     for turn in turns:
         row = permits.get((turn.station, turn.cycle))
         if turn.answered_at is None:
             wrong += [] if turn.is_forgotten else [f"never answered: {turn}"]
+        elif row and row["granted"] and not turn.granted and (turn.station, turn.cycle) in unheard:
+            continue
         elif row is None or row["granted"] != turn.granted or row["serial"] != turn.serial:
             wrong.append(f"answered otherwise than recorded: {turn} {row}")
         elif turn.is_legal and not turn.granted and turn.reason not in EXPECTED:
@@ -125,8 +139,12 @@ def _stale(
 ) -> list[str]:
     """No permit is given by facts beyond their age: by the gateway's own words, and by the clock of the driver."""
     offline = {key: row for key, row in permits.items() if row["is_offline"] and row["granted"]}
-    wrong = [f"granted by facts {row['age_s']} s old: {key}" for key, row in offline.items() if row["age_s"] > OFFLINE_FOR_S]
-    away = [one for one in struck if "mes" in one.fault.targets and "clock" not in one.fault.name.replace("MES away", "")]
+    wrong = [
+        f"granted by facts {row['age_s']} s old: {key}" for key, row in offline.items() if row["age_s"] > OFFLINE_FOR_S
+    ]
+    away = [
+        one for one in struck if "mes" in one.fault.targets and "clock" not in one.fault.name.replace("MES away", "")
+    ]
     for turn in turns:
         if (turn.station, turn.cycle) not in offline:
             continue

@@ -22,6 +22,7 @@ from tests.faults.floor import Floor
 KINDS = {"ok": "boolean", "ticket": "number"}
 GRANTED, PASSED, FINDINGS = 1, 1, 3
 BEAT_S = 0.2
+_ANYBODY = User(role=UserRole.Anonymous)
 
 
 @dataclass
@@ -81,9 +82,7 @@ class FailingServer(CheapServer):
         self.answers = asyncio.Event()
         self.answers.set()
 
-    def create_session(
-        self, name: str, user: User = User(role=UserRole.Anonymous), external: bool = False
-    ) -> InternalSession:
+    def create_session(self, name: str, user: User = _ANYBODY, external: bool = False) -> InternalSession:
         if external and len(self._external_sessions) >= self.sessions_at_most:
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
         return _Session(self, self.aspace, self.subscription_service, name, user=user, external=external)

@@ -9,7 +9,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Proxy:
-    """Stands at a port of its own before a server's. What it holds back arrives when it passes on again, as with TCP."""
+    """Stands before a server at a port of its own. What it holds back arrives when it passes on again, as with TCP."""
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream

@@ -34,7 +34,7 @@ from tests.faults.plc import KINDS, Plc
 from tests.faults.proxy import Proxy
 from tests.journeys.processes import Program, free_port
 
-SPEED = 40  # times real time: ten minutes of the shift are fifteen seconds
+SPEED = 60  # times real time: ten minutes of the shift are ten seconds
 CYCLE_S = 20 / SPEED
 OFFLINE_FOR_S = 900 / SPEED
 WITHIN_S = 90
@@ -111,7 +111,7 @@ async def shift(folder: Path, seed: int) -> AsyncIterator[Shift]:
             links[code] = await _linked(stack, plc.words.port)
             stations.append(_station(code, links[code].port).model_dump(mode="json", exclude_defaults=True))
             plcs[code] = plc
-        line = {"gateway": "faults", "offline_for_s": OFFLINE_FOR_S, "stations": stations}
+        line = {"gateway": "faults", "offline_for_s": OFFLINE_FOR_S, "refuses_after_s": 0.5, "stations": stations}
         write_map(folder / "map.yaml", LineMap.model_validate(line))
         port = free_port()
         mes_link = await _linked(stack, port)

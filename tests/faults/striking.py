@@ -1,4 +1,4 @@
-"""Strikes faults at a running shift: every one once, or so many at random; and waits until the plant has got over it."""
+"""Strikes faults at a running shift, each once or so many at random, and waits until the plant has got over each."""
 
 import asyncio
 import math
@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.floor import STATIONS
+from tests.faults.floor import FIRST, STATIONS
 from tests.faults.shift import Shift
 from tests.faults.table import FAULTS, Fault, Place, at_stations
 
@@ -37,11 +37,20 @@ class Striker:
         self._held: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.struck: list[Struck] = []
 
-    async def each_once(self) -> None:
-        """Strike the faults of stations beside each other, at a station each; then those of the plant, one by one."""
+    async def each_once(self, *, at_once: bool = False) -> None:
+        """Strike the faults of stations beside each other, at a station each; then those of the plant, one by one.
+
+        `at_once`: those of the plant are not put off until the stations have got over theirs.
+        """
         async with asyncio.TaskGroup() as tasks:
             for number, fault in enumerate(at_stations()):
-                tasks.create_task(self.strike(fault, STATIONS[number % len(STATIONS)]))
+                tasks.create_task(self.strike(fault, FIRST[number % len(FIRST)]))
+            if at_once:
+                await self._at_plant()
+        if not at_once:
+            await self._at_plant()
+
+    async def _at_plant(self) -> None:
         for fault in FAULTS:
             if fault.targets:
                 await self.strike(fault)
