@@ -38,6 +38,7 @@ M = TypeVar("M", PermitRequest, ResultReport)
 A = TypeVar("A")
 AT_ONCE = 8  # entries under way to the MES; those of one unit one after the other
 REMEMBER_EVERY_S = 30.0
+TRIED_EVERY_S = 1.0  # what waits for the MES: soon there when it is back, and no load while it is away
 
 
 class MesDoor(Protocol):
@@ -239,7 +240,7 @@ class KeepingDoor:
                 log.error("standing_of_another_version", problem=str(error.errors(include_url=False)[:2]))
             age = (clock.now() - self.known.read_at).total_seconds() if self.known.read_at else -1
             metrics.known_age.set(age)
-            await asyncio.sleep(every_s if not self._mes.is_closed else 1.0)
+            await asyncio.sleep(every_s if not self._mes.is_closed else TRIED_EVERY_S)
 
     async def _try(
         self, message: M, asks: Callable[[M], Awaitable[A]], within_s: float, *, is_patient: bool = False
@@ -329,7 +330,7 @@ class KeepingDoor:
                 break
             except DoorClosed:
                 await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, 5.0)
+                wait_s = min(wait_s * 2, TRIED_EVERY_S)
             except NotUnderstood as error:
                 if isinstance(message, ResultReport):
                     heard = Reported(Turn("spool", entry.id), message)

@@ -15,6 +15,7 @@ from tests.faults.shift import Shift
 from tests.faults.table import FAULTS, Fault, Place, at_stations
 
 AT_ONCE = 4
+MOSTLY_S = 3.0  # nearly all faults can be as short as this
 Tell = Callable[["Struck"], Any]
 
 
@@ -58,6 +59,7 @@ class Striker:
     async def at_random(self, count: int) -> None:
         """Strike so many, some of them at once."""
         free = asyncio.Semaphore(AT_ONCE)
+        faults = [fault for fault in FAULTS if fault.lasts_s[0] <= max(self._at_most_s, MOSTLY_S)]
 
         async def strike(fault: Fault, station: str) -> None:
             try:
@@ -68,7 +70,7 @@ class Striker:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(count):
                 await free.acquire()
-                tasks.create_task(strike(self._chance.choice(FAULTS), self._chance.choice(STATIONS)))
+                tasks.create_task(strike(self._chance.choice(faults), self._chance.choice(STATIONS)))
                 await asyncio.sleep(self._chance.uniform(0, 1))
 
     async def strike(self, fault: Fault, station: str = "") -> None:
