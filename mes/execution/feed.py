@@ -34,12 +34,19 @@ _DUE = Prepared(
                 o.number AS order_number, o.state AS order_state
          FROM work_order o JOIN unit u ON u.order_id = o.id JOIN routed r ON r.id = u.revision_id
          WHERE o.state IN ('released', 'started', 'on_hold') AND u.state IN ('issued', 'in_process')
+           AND (cardinality(:only) = 0 OR u.serial = ANY(:only))
          ORDER BY u.state = 'in_process' DESC, o.priority, u.id LIMIT :most)
         UNION ALL
         (SELECT NULL, l.id, l.number, l.state, l.revision_id, NULL, NULL, NULL
-         FROM lot l JOIN routed r ON r.id = l.revision_id WHERE l.state = 'quarantined' ORDER BY l.id DESC LIMIT 200)
+         FROM lot l JOIN routed r ON r.id = l.revision_id
+         WHERE l.state = 'quarantined' AND (cardinality(:only) = 0 OR l.number = ANY(:only))
+         ORDER BY l.id DESC LIMIT 200)
         """
-    ).bindparams(bindparam("stations", type_=ARRAY(Text)), bindparam("most", type_=BigInteger))
+    ).bindparams(
+        bindparam("stations", type_=ARRAY(Text)),
+        bindparam("only", type_=ARRAY(Text)),
+        bindparam("most", type_=BigInteger),
+    )
 )
 _HELD = ("unit_id", "lot_id", "order_id")
 _IDS = {name: ARRAY(BigInteger) for name in ("units", "lots", "orders")}
@@ -120,10 +127,15 @@ _ZONES = Prepared(
 )
 
 
-async def read_standing(session: ReadSession, stations: Sequence[str], most: int = MOST_SUBJECTS) -> Standing:
-    """Read what a gateway keeps for these stations, in one snapshot; statements don't grow with the units."""
+async def read_standing(
+    session: ReadSession, stations: Sequence[str], only: Sequence[str] = (), most: int = MOST_SUBJECTS
+) -> Standing:
+    """Read what a gateway keeps for these stations, in one snapshot; statements don't grow with the units.
+
+    `only`: of these units and lots, and what their routes use up; nothing of the stations and people.
+    """
     at = clock.now()
-    due = await session.run(_DUE, stations=list(stations), most=most + 1)
+    due = await session.run(_DUE, stations=list(stations), only=list(only), most=most + 1)
     units = [row for row in due if row["unit_id"]]
     is_whole = len(units) <= most
     subjects = await _subjects(session, [*units[:most], *(row for row in due if row["lot_id"])])
@@ -136,16 +148,17 @@ async def read_standing(session: ReadSession, stations: Sequence[str], most: int
         for number in (item.part, *item.alternates)
     }
     certificates: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
-    for row in await session.run(_CERTIFICATES):
+    for row in () if only else await session.run(_CERTIFICATES):
         certificates[row["person"]][row["name"]] = row["until"]
     return Standing(
         at=at,
         is_whole=is_whole,
-        stations=await _stations(session, stations, at),
+        stations={} if only else await _stations(session, stations, at),
         plans=plans,
         subjects=subjects,
         lots={row["number"]: _lot(row) for row in await session.run(_LOTS, parts=sorted(parts))},
         certificates=certificates,
+        only=list(only),
     )
 
 

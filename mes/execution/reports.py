@@ -75,9 +75,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         fitting = compare(message, progress, subject, seen, known, lots, begun)
     facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
     verdicts = judge_report(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
-    said = verdicts.broken
-    # what let the work begin stands on its cycle too
-    waived = sorted({*verdicts.waived, *(seen.permit_waivers if seen.permit_granted else ())})
+    said, waived = verdicts.broken, _waived(seen, verdicts)
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = await _take_out(session, message, subject, fitting)
@@ -103,6 +101,11 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     named = {"station": message.station, "serial": message.serial, "cycle": message.cycle, "operation": step.operation}
     session.tell("cycle", **named, verdict=verdict, state=state, findings=[finding.code for finding in said])
     return answer
+
+
+def _waived(seen: Seen, verdicts: Judgement) -> list[int]:
+    """The waivers that a cycle used: what let the work begin stands on it too."""
+    return sorted({*verdicts.waived, *(seen.permit_waivers if seen.permit_granted else ())})
 
 
 async def _lock_kit(session: Session, message: ResultReport, subject: Subject) -> None:

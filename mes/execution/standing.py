@@ -72,6 +72,7 @@ class Standing:
 
     `is_whole`: no unit that is expected was left out for its number; what isn't here is refused either way.
     `subjects`: each as JSON, read when it is asked for: thousands read at once would keep the stations waiting.
+    `only`: what it speaks of, of units and lots; empty: of all. Any of them that is no subject is no longer expected.
     """
 
     at: datetime
@@ -81,6 +82,7 @@ class Standing:
     subjects: Mapping[str, str]
     lots: Mapping[str, LotStanding]
     certificates: Mapping[str, Mapping[str, datetime]]  # person -> certificate -> until when
+    only: Sequence[str] = ()
 
     def subject(self, serial: str) -> SubjectStanding | None:
         """The unit or lot of this number, if it is expected."""
@@ -100,6 +102,22 @@ class Decision:
     step: StepPlan | None
     said: Sequence[Said]
     waivers: Sequence[int] = ()
+
+
+def renewed(known: Standing | None, news: Standing) -> Standing:
+    """What is known after a reading: all of it, or what was known with a part renewed."""
+    if known is None or not news.only:
+        return news
+    gone, parts = set(news.only), {lot.part for lot in news.lots.values()}
+    kept = {serial: subject for serial, subject in known.subjects.items() if serial not in gone}
+    lots = {number: lot for number, lot in known.lots.items() if lot.part not in parts}
+    return replace(
+        known,
+        at=news.at,
+        plans={**known.plans, **news.plans},
+        subjects={**kept, **news.subjects},
+        lots={**lots, **news.lots},
+    )
 
 
 def decide(known: Standing, request: PermitRequest, own: Iterable[CycleStanding], at: datetime) -> Decision:
