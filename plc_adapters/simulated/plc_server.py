@@ -40,6 +40,9 @@ _BITS = {"Req", "Permit", "Done", "Ack"}
 _KINDS = {"number": _REAL, "boolean": _BOOL, "text": _TEXT}
 
 
+ANSWERS = ("Permit", "Ack", "Recipe", "Mes")  # how the words begin that the gateway writes
+
+
 class PlcServer:
     """The words of a station, by the names of the mapping; values and curves as `values.NAME`, `curves.NAME.1.x`."""
 
@@ -117,10 +120,10 @@ async def add_words(server: Server, station: StationMap, kinds: dict[str, str]) 
     ids: dict[str, ua.NodeId] = {}
     types: dict[str, ua.VariantType] = {}
     folder = await server.nodes.objects.add_object(ua.NodeId(ua.String(station.code), ua.Int16(index)), station.code)
-    for word, node, first, kind in _words(station, kinds):
+    for word, node, first, kind in words_of(station, kinds):
         ids[word], types[word] = ua.NodeId.from_string(f"ns={index};{node}"), kind
         variable = await folder.add_variable(ids[word], word, first, kind)
-        if word.startswith(("Permit", "Ack", "Recipe", "Mes")):
+        if word.startswith(ANSWERS):
             await variable.set_writable()
     plc = PlcServer(server, ids, types)
     now = ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))
@@ -156,7 +159,8 @@ def warm_up() -> None:
         gc.enable()
 
 
-def _words(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, str, Any, ua.VariantType]]:
+def words_of(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, str, Any, ua.VariantType]]:
+    """Each word of a station with its node id, what it holds at first, and its type."""
     for word, node in station.word_nodes.items():
         if word in _ARRAYS:
             yield word, node, [], _ARRAYS[word]
