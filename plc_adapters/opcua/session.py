@@ -19,6 +19,7 @@ from mes import clock
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.connection import GONE, connected
 from plc_adapters.opcua.pki import Access
+from plc_adapters.opcua.structures import Structures
 from plc_adapters.port import LinkLost
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Session:
         self._spaces = spaces
         self._namespace = spaces.index(namespace)
         self._subscription: Subscription | None = None
+        self._structures = Structures(client.uaclient.session)
         self._methods: dict[tuple[str, str], ua.NodeId] = {}
         self._ids: dict[str, ua.NodeId] = {}
         self._limits = (MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE)
@@ -134,7 +136,10 @@ class Session:
         await self._watch(watched, period_ms)
 
     async def call(self, owner: str, uri: str, name: str, *arguments: Argument) -> list[Any]:
-        """Call a method of an object, found by its name in a companion specification; a refusal is a lost link."""
+        """Call a method of an object, found by its name in a companion specification; a refusal is a lost link.
+
+        Structures come back as documents.
+        """
         session, method = self._client.uaclient.session, await self.method(owner, uri, name)
         request = ua.CallMethodRequest()
         request.ObjectId, request.MethodId = self._id(owner), method
@@ -142,7 +147,7 @@ class Session:
         (result,) = await self._alive(session.call([request]))
         if result.StatusCode.is_bad():
             raise LinkLost(station=self._station, reason=f"{name} of {owner}: {result.StatusCode.name}")
-        return [one.Value for one in result.OutputArguments or []]
+        return [await self._alive(self._structures.read(one.Value)) for one in result.OutputArguments or []]
 
     async def method(self, owner: str, uri: str, name: str) -> ua.NodeId:
         """Find a method; LinkLost names it where the object has none."""
