@@ -17,7 +17,8 @@ from uuid import UUID
 from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.common.utils import Buffer
-from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 from asyncua.ua.ua_binary import from_binary, pack_uatype, struct_to_binary, unpack_uatype
 from asyncua.ua.uaerrors import UaError
 
@@ -25,8 +26,8 @@ UNREADABLE = (UaError, struct.error, ValueError, TypeError, KeyError, LookupErro
 _UNIONS = (ua.StructureType.Union, ua.StructureType.UnionWithSubtypedValues)
 _SUBTYPED = (ua.StructureType.StructureWithSubtypedValues, ua.StructureType.UnionWithSubtypedValues)
 _BUILT_IN = 25
-_ABSTRACT = {26: ua.VariantType.Variant, 27: ua.VariantType.Variant, 28: ua.VariantType.Variant}
-_ENUMERATION = 29
+# numbers, integers and unsigned integers of any size; enumerations
+_WRITTEN_AS = {**dict.fromkeys((26, 27, 28), ua.VariantType.Variant), 29: ua.VariantType.Int32}
 _OBJECT, _ANY = ua.NodeId(ua.Int32(22)), ua.NodeId(ua.Int32(24))
 Shape = ua.VariantType | type | ua.StructureDefinition
 
@@ -49,6 +50,7 @@ class Structures:
             _ANY: ua.VariantType.Variant,
         }
         self._encoded: dict[ua.NodeId, ua.NodeId] = {}
+        self._declared: dict[tuple[ua.NodeId, int], ua.NodeId] = {}
 
     async def read(self, value: Any) -> Any:
         """Return the document of a structure, or of each in a list; other values as they are.
@@ -74,7 +76,17 @@ class Structures:
         shape = self._shapes[kind]
         if not isinstance(shape, ua.StructureDefinition):
             raise UaError(f"{kind.to_string()} is no structure")
-        return ua.ExtensionObject(TypeId=shape.DefaultEncodingId, Body=self._written(kind, -1, document))
+        return ua.ExtensionObject(TypeId=shape.DefaultEncodingId, Body=ua.ByteString(self._written(kind, -1, document)))
+
+    async def argument(self, method: ua.NodeId, nth: int, documents: Any) -> Any:
+        """Make structures of the data type that a method declares for its nth argument, one or a list."""
+        if (method, nth) not in self._declared:
+            declared = await (await Node(self._session, method).get_child("0:InputArguments")).read_value()
+            self._declared[method, nth] = declared[nth].DataType
+        kind = self._declared[method, nth]
+        if isinstance(documents, list):
+            return [await self.write(kind, one) for one in documents]
+        return await self.write(kind, documents)
 
     async def _described_by(self, encoding: ua.NodeId) -> ua.NodeId:
         """Find and learn the data type that has this encoding."""
@@ -94,7 +106,7 @@ class Structures:
     async def _described(self, kind: ua.NodeId) -> Shape:
         node = Node(self._session, kind)
         if kind.NamespaceIndex:
-            answer = await node.read_attribute(ua.AttributeIds.DataTypeDefinition, raise_on_bad_status=False)
+            answer = await node.read_attribute(AttributeIds.DataTypeDefinition, raise_on_bad_status=False)
             described = answer.Value.Value if answer.Value is not None else None
             if isinstance(described, ua.StructureDefinition):
                 return described
@@ -126,11 +138,12 @@ class Structures:
         return {str(one.Name): self._read(self._encoded_as(shape, one), one.ValueRank, data) for one in present}
 
     def _encoded_as(self, shape: ua.StructureDefinition, field: ua.StructureField) -> ua.NodeId:
+        kind: ua.NodeId = field.DataType
         if shape.StructureType not in _SUBTYPED or not field.IsOptional:
-            return field.DataType
+            return kind
         # a field that may hold subtypes says with each value what it is
-        is_structure = isinstance(self._shapes[field.DataType], ua.StructureDefinition | type)
-        return _OBJECT if is_structure or field.DataType == _OBJECT else _ANY
+        is_structure = isinstance(self._shapes[kind], ua.StructureDefinition | type)
+        return _OBJECT if is_structure or kind == _OBJECT else _ANY
 
     def _plain(self, value: Any) -> Any:
         match value:
@@ -193,9 +206,12 @@ def _standard(kind: ua.NodeId) -> Shape | None:
         return None
     if number <= _BUILT_IN:
         return ua.VariantType(number)
-    if number == _ENUMERATION or kind in ua.enums_by_datatype:
+    if number in _WRITTEN_AS:
+        return _WRITTEN_AS[number]
+    known = getattr(ua, ObjectIdNames.get(number, ""), None)
+    if isinstance(known, type) and issubclass(known, Enum):
         return ua.VariantType.Int32
-    return _ABSTRACT.get(number) or ua.extension_objects_by_datatype.get(kind)
+    return known if isinstance(known, type) and is_dataclass(known) else None
 
 
 def _fitting(kind: ua.VariantType, value: Any) -> Any:
