@@ -20,9 +20,10 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 from asyncua.ua.ua_binary import from_binary, pack_uatype, struct_to_binary, unpack_uatype
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaerrors import BadNodeIdInvalid, BadNodeIdUnknown, UaError
 
-UNREADABLE = (UaError, struct.error, ValueError, TypeError, KeyError, LookupError)
+BROKEN = (UaError, struct.error, ValueError, TypeError, LookupError)
+UNDESCRIBED = (BadNodeIdUnknown, BadNodeIdInvalid, ValueError)
 _UNIONS = (ua.StructureType.Union, ua.StructureType.UnionWithSubtypedValues)
 _SUBTYPED = (ua.StructureType.StructureWithSubtypedValues, ua.StructureType.UnionWithSubtypedValues)
 _BUILT_IN = 25
@@ -61,14 +62,18 @@ class Structures:
             return [await self.read(one) for one in value]
         if not isinstance(value, ua.ExtensionObject):
             return value
-        try:
-            while True:
-                try:
-                    return self._plain(value)
-                except _Unknown as met:
-                    self._encoded[met.encoding] = await self._described_by(met.encoding)
-        except UNREADABLE:
-            return value
+        while True:
+            try:
+                return self._plain(value)
+            except _Unknown as met:
+                encoding = met.encoding
+            except BROKEN:
+                return value
+            try:
+                # a link that breaks here is no reason to call a structure unreadable
+                self._encoded[encoding] = await self._described_by(encoding)
+            except UNDESCRIBED:
+                return value
 
     async def write(self, kind: ua.NodeId, document: Any) -> ua.ExtensionObject:
         """Make a structure of a data type; fields that the document lacks are left out, or empty."""
