@@ -27,7 +27,9 @@ MOST_AT_ONCE = 500
 QUEUE = 10
 SKEW_EVERY_S = 30.0
 EVENT_QUEUE = 1_000
-Argument = tuple[str, Any]  # the built-in type's name (an empty "ContentFilter" as well), and the value
+# The built-in type's name and the value; or "ContentFilter", which is empty, or "Structure" and documents of the type
+# that the method declares.
+Argument = tuple[str, Any]
 _READ_LIMIT, _WRITE_LIMIT, _ITEM_LIMIT = (
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
@@ -143,7 +145,7 @@ class Session:
         session, method = self._client.uaclient.session, await self.method(owner, uri, name)
         request = ua.CallMethodRequest()
         request.ObjectId, request.MethodId = self._id(owner), method
-        request.InputArguments = [_argument(one) for one in arguments]
+        request.InputArguments = [await self._argument(method, nth, one) for nth, one in enumerate(arguments)]
         (result,) = await self._alive(session.call([request]))
         if result.StatusCode.is_bad():
             raise LinkLost(station=self._station, reason=f"{name} of {owner}: {result.StatusCode.name}")
@@ -180,6 +182,14 @@ class Session:
         if self._heard is not None:
             self._heard([getattr(event, "/".join(q.Name for q in c.BrowsePath), None) for c in event.select_clauses])
         self._changed.set()
+
+    async def _argument(self, method: ua.NodeId, nth: int, one: Argument) -> ua.Variant:
+        kind, value = one
+        if kind == "ContentFilter":
+            return ua.Variant(ua.ContentFilter(), ua.VariantType.ExtensionObject)
+        if kind == "Structure":
+            kind, value = "ExtensionObject", await self._alive(self._structures.argument(method, nth, value))
+        return ua.Variant(value, ua.VariantType[kind], is_array=isinstance(value, list))
 
     def _space(self, uri: str) -> int:
         if uri not in self._spaces:
@@ -288,13 +298,6 @@ def _fitting(value: Any, kind: ua.VariantType) -> ua.Variant:
     """Give a number or a text the form the node has: what counts as an epoch in one PLC is a text in another."""
     take = str if kind in _TEXTS else int if kind in _INTEGERS else bool if kind is ua.VariantType.Boolean else float
     return ua.Variant(take(value), kind)
-
-
-def _argument(one: Argument) -> ua.Variant:
-    kind, value = one
-    if kind == "ContentFilter":
-        return ua.Variant(ua.ContentFilter(), ua.VariantType.ExtensionObject)
-    return ua.Variant(value, ua.VariantType[kind], is_array=isinstance(value, list))
 
 
 def _reading(answer: ua.DataValue) -> Reading:

@@ -18,16 +18,17 @@ from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.common.utils import Buffer
 from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.object_ids import ObjectIdNames, ObjectIds
 from asyncua.ua.ua_binary import from_binary, pack_uatype, struct_to_binary, unpack_uatype
-from asyncua.ua.uaerrors import UaError
+from asyncua.ua.uaerrors import BadNodeIdInvalid, BadNodeIdUnknown, UaError
 
-UNREADABLE = (UaError, struct.error, ValueError, TypeError, KeyError, LookupError)
+BROKEN = (UaError, struct.error, ValueError, TypeError, LookupError)
+UNDESCRIBED = (BadNodeIdUnknown, BadNodeIdInvalid, ValueError)
 _UNIONS = (ua.StructureType.Union, ua.StructureType.UnionWithSubtypedValues)
 _SUBTYPED = (ua.StructureType.StructureWithSubtypedValues, ua.StructureType.UnionWithSubtypedValues)
 _BUILT_IN = 25
-_ABSTRACT = {26: ua.VariantType.Variant, 27: ua.VariantType.Variant, 28: ua.VariantType.Variant}
-_ENUMERATION = 29
+# numbers, integers and unsigned integers of any size; enumerations
+_WRITTEN_AS = {**dict.fromkeys((26, 27, 28), ua.VariantType.Variant), 29: ua.VariantType.Int32}
 _OBJECT, _ANY = ua.NodeId(ua.Int32(22)), ua.NodeId(ua.Int32(24))
 Shape = ua.VariantType | type | ua.StructureDefinition
 
@@ -50,6 +51,7 @@ class Structures:
             _ANY: ua.VariantType.Variant,
         }
         self._encoded: dict[ua.NodeId, ua.NodeId] = {}
+        self._declared: dict[tuple[ua.NodeId, int], ua.NodeId] = {}
 
     async def read(self, value: Any) -> Any:
         """Return the document of a structure, or of each in a list; other values as they are.
@@ -60,14 +62,18 @@ class Structures:
             return [await self.read(one) for one in value]
         if not isinstance(value, ua.ExtensionObject):
             return value
-        try:
-            while True:
-                try:
-                    return self._plain(value)
-                except _Unknown as met:
-                    self._encoded[met.encoding] = await self._described_by(met.encoding)
-        except UNREADABLE:
-            return value
+        while True:
+            try:
+                return self._plain(value)
+            except _Unknown as met:
+                encoding = met.encoding
+            except BROKEN:
+                return value
+            try:
+                # a link that breaks here is no reason to call a structure unreadable
+                self._encoded[encoding] = await self._described_by(encoding)
+            except UNDESCRIBED:
+                return value
 
     async def write(self, kind: ua.NodeId, document: Any) -> ua.ExtensionObject:
         """Make a structure of a data type; fields that the document lacks are left out, or empty."""
@@ -76,6 +82,16 @@ class Structures:
         if not isinstance(shape, ua.StructureDefinition):
             raise UaError(f"{kind.to_string()} is no structure")
         return ua.ExtensionObject(TypeId=shape.DefaultEncodingId, Body=ua.ByteString(self._written(kind, -1, document)))
+
+    async def argument(self, method: ua.NodeId, nth: int, documents: Any) -> Any:
+        """Make structures of the data type that a method declares for its nth argument, one or a list."""
+        if (method, nth) not in self._declared:
+            declared = await (await Node(self._session, method).get_child("0:InputArguments")).read_value()
+            self._declared[method, nth] = declared[nth].DataType
+        kind = self._declared[method, nth]
+        if isinstance(documents, list):
+            return [await self.write(kind, one) for one in documents]
+        return await self.write(kind, documents)
 
     async def _described_by(self, encoding: ua.NodeId) -> ua.NodeId:
         """Find and learn the data type that has this encoding."""
@@ -127,12 +143,12 @@ class Structures:
         return {str(one.Name): self._read(self._encoded_as(shape, one), one.ValueRank, data) for one in present}
 
     def _encoded_as(self, shape: ua.StructureDefinition, field: ua.StructureField) -> ua.NodeId:
+        kind: ua.NodeId = field.DataType
         if shape.StructureType not in _SUBTYPED or not field.IsOptional:
-            kind: ua.NodeId = field.DataType
             return kind
         # a field that may hold subtypes says with each value what it is
-        is_structure = isinstance(self._shapes[field.DataType], ua.StructureDefinition | type)
-        return _OBJECT if is_structure or field.DataType == _OBJECT else _ANY
+        is_structure = isinstance(self._shapes[kind], ua.StructureDefinition | type)
+        return _OBJECT if is_structure or kind == _OBJECT else _ANY
 
     def _plain(self, value: Any) -> Any:
         match value:
@@ -195,9 +211,12 @@ def _standard(kind: ua.NodeId) -> Shape | None:
         return None
     if number <= _BUILT_IN:
         return ua.VariantType(number)
-    if number == _ENUMERATION or kind in ua.enums_by_datatype:
+    if number in _WRITTEN_AS:
+        return _WRITTEN_AS[number]
+    known = getattr(ua, ObjectIdNames.get(number, ""), None)
+    if isinstance(known, type) and issubclass(known, Enum):
         return ua.VariantType.Int32
-    return _ABSTRACT.get(number) or ua.extension_objects_by_datatype.get(kind)
+    return known if isinstance(known, type) and is_dataclass(known) else None
 
 
 def _fitting(kind: ua.VariantType, value: Any) -> Any:

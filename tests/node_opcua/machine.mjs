@@ -38,10 +38,15 @@ export function machine(opcua, space, own) {
     // Bind a method to a function from values to output variants; one that throws answers BadInternalError.
     bind(thing, name, does) {
       const method = thing.getMethodByName(name);
-      method.bindMethod(async (inputs, _context) => ({
-        statusCode: StatusCodes.Good,
-        outputArguments: does(...inputs.map((one) => one.value)),
-      }));
+      method.bindMethod(async (inputs, _context) => {
+        try {
+          const outputArguments = does(...inputs.map((one) => one.value));
+          return { statusCode: StatusCodes.Good, outputArguments };
+        } catch (error) {
+          console.error(error);
+          throw error;
+        }
+      });
     },
     does: {
       bring: ({ serial }) => {

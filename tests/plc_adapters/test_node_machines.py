@@ -23,6 +23,12 @@ RESULTS = {
     "curves": {"pressure_curve": {"x": "ResultContent.2", "y": "ResultContent.3"}},
     "tool": "ResultMetaData.ResultId",
 }
+JOBS = {
+    "receiver": "s=Receiver",
+    "provider": "s=Provider",
+    "work_master": "W7",
+    "values": {"power_w": "Power", "label": "Label"},
+}
 TIMES = {"started": BEGAN.isoformat(), "ended": ENDED.isoformat()}
 CONTENT = [
     {"type": "Double", "value": [0.1, 0.2]},
@@ -72,6 +78,12 @@ async def results(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Nod
         yield machine
 
 
+@pytest_asyncio.fixture(scope="module")
+async def jobs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NodeMachine]:
+    async for machine in played("jobs", mapped("job_control", JOBS), tmp_path_factory.mktemp("node")):
+        yield machine
+
+
 @pytest_asyncio.fixture
 async def gateway(request: pytest.FixtureRequest, door: RecordingDoor, tmp_path: Path) -> AsyncIterator[Gateway]:
     machine: NodeMachine = request.getfixturevalue(request.param)
@@ -101,6 +113,37 @@ async def test_a_result_structure_is_taken_once_and_acknowledged(
     assert (await results.do("kept"))["handles"] <= 1
 
 
-async def test_what_the_results_of_a_foreign_machine_need_is_checked(results: NodeMachine) -> None:
-    points = await check_station(results.station, results.server.access(STATION))
-    assert [(one.name, one.ok) for one in points if not one.ok] == []
+@pytest.mark.parametrize("gateway", ["jobs"], indirect=True)
+async def test_a_job_order_is_a_structure_and_its_response_the_result(
+    jobs: NodeMachine, door: RecordingDoor, gateway: Gateway
+) -> None:
+    assert (await jobs.bring("U-1"))["Answer.Granted"]
+    (order,) = (await jobs.do("kept"))["orders"]
+    assert (order["jobOrderID"], order["workMasterID"][0]["iD"]) == (door.permits[0].cycle, "W7")
+    assert order["materialRequirements"][0]["materialLotID"] == "U-1"
+    parameters = {one["iD"]: one["value"]["value"] for one in order["jobOrderParameters"]}
+    assert parameters == {"power_w": 1500.0, "RecipeId": "weld@d1"}
+    data = [
+        {"id": "JobResult", "type": "Int32", "value": 1},
+        {"id": "Power", "type": "Double", "value": [1498.0, 1502.0]},
+        {"id": "Label", "type": "String", "value": "heiß"},
+        {"id": "RecipeId", "type": "String", "value": f"weld@{'d1' * 32}"},
+    ]
+    await jobs.do("end", serial="U-1", data=data, parts=[("CELL", "C-1"), ("CELL", "C-2")], **TIMES)
+    await jobs.until(lambda kept: not kept["responses"], "kept")
+    (report,) = door.reports
+    assert (report.cycle, report.serial, report.verdict) == (door.permits[0].cycle, "U-1", "passed")
+    assert (report.started_at, report.ended_at, report.recipe_digest) == (BEGAN, ENDED, "d1" * 32)
+    assert report.values == {"power_w": [1498.0, 1502.0], "label": ["heiß"]}
+    assert [(one.part, one.serial, one.position) for one in report.components] == [
+        ("CELL", "C-1", 1),
+        ("CELL", "C-2", 2),
+    ]
+    assert not gateway.read_letters()
+
+
+@pytest.mark.parametrize("name", ["results", "jobs"])
+async def test_a_foreign_machine_passes_the_check(name: str, request: pytest.FixtureRequest) -> None:
+    machine: NodeMachine = request.getfixturevalue(name)
+    points = await check_station(machine.station, machine.server.access(STATION))
+    assert [one for one in points if not one.ok] == []
