@@ -67,7 +67,7 @@ export function fill(opcua, space, own) {
         endTime: new Date(ended),
         jobState: [state("Ended", 5), state("Completed", 51)],
         jobResponseData: data.map(({ id, ...said }) =>
-          made("ISA95ParameterDataType", { iD: id, ID: id, id, value: variant(said) }),
+          made("ISA95ParameterDataType", { ID: id, value: variant(said) }),
         ),
         materialActuals: [material({ materialLotID: serial, materialUse: "Material Produced" }), ...used],
       });

@@ -119,9 +119,9 @@ async def test_a_job_order_is_a_structure_and_its_response_the_result(
 ) -> None:
     assert (await jobs.bring("U-1"))["Answer.Granted"]
     (order,) = (await jobs.do("kept"))["orders"]
-    assert (order["jobOrderID"], order["workMasterID"][0]["iD"]) == (door.permits[0].cycle, "W7")
+    assert (order["jobOrderID"], order["workMasterID"][0]["ID"]) == (door.permits[0].cycle, "W7")
     assert order["materialRequirements"][0]["materialLotID"] == "U-1"
-    parameters = {one["iD"]: one["value"]["value"] for one in order["jobOrderParameters"]}
+    parameters = {one["ID"]: one["value"]["value"] for one in order["jobOrderParameters"]}
     assert parameters == {"power_w": 1500.0, "RecipeId": "weld@d1"}
     data = [
         {"id": "JobResult", "type": "Int32", "value": 1},
