@@ -29,7 +29,17 @@ const server = new OPCUAServer({
 });
 await server.initialize();
 const space = server.engine.addressSpace;
-const does = profile.fill(opcua, space, space.registerNamespace(settings.namespace), settings);
+space.registerNamespace("urn:something-else"); // another index than our own servers give, as the next download may
+const own = space.registerNamespace(settings.namespace);
+const does = {
+  ...profile.fill(opcua, space, own, settings, say),
+  // Break every connection, and say how many sessions there were.
+  cut: () => {
+    const sessions = server.engine.currentSessionCount;
+    server.endpoints[0].abruptlyInterruptChannels();
+    return sessions;
+  },
+};
 await server.start();
 say({ ready: server.endpoints[0].port });
 

@@ -1,7 +1,8 @@
-// The tag handshake's PLC: variables by name, type and first value; the test plays its program.
+// The tag handshake's PLC: variables by name, type and first value; the test plays its program, and is told what the
+// clients write.
 export const nodesets = ["standard"];
 
-export function fill(opcua, space, own, { words }) {
+export function fill(opcua, space, own, { words }, say) {
   const { DataType, StatusCodes, VariantArrayType } = opcua;
   const folder = own.addObject({ organizedBy: space.rootFolder.objects, browseName: "Station" });
   const variables = {};
@@ -18,6 +19,7 @@ export function fill(opcua, space, own, { words }) {
     });
     variables[name] = { variable, dataType, array };
     set(name, first);
+    if (writable) variable.on("value_changed", () => say({ word: name, value: get(name) }));
   }
 
   if (variables.Heartbeat) {

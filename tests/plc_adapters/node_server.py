@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import suppress
+from datetime import datetime
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
@@ -52,20 +53,27 @@ def _install(folder: Path) -> None:
 
 
 class NodeServer:
-    """The server's process: started, told what to do, killed; encrypted, with a user and a password."""
+    """The server's process: started, told what to do, killed; encrypted, with a user and a password.
+
+    `words` holds what its clients have written, by the names of a station's words; `written` is set by each.
+    """
 
     def __init__(self, profile: str, folder: Path, **settings: Any) -> None:
         self._profile = profile
         self._folder = folder
         self.port = 0
-        self._settings = {"namespace": "urn:test", "password": PASSWORD, "pki": str(folder / "server"), **settings}
+        self.words: dict[str, Any] = {}
+        self.written = asyncio.Event()
+        self.settings = {"namespace": "urn:test", "password": PASSWORD, "pki": str(folder / "server"), **settings}
         self._process: asyncio.subprocess.Process | None = None
         self._talking = asyncio.Lock()
+        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start it on a free port, or on the one it had."""
         self.port = self.port or _free_port()
-        settings = json.dumps({**self._settings, "port": self.port})
+        settings = json.dumps({**self.settings, "port": self.port}, default=_text)
         self._process = await asyncio.create_subprocess_exec(
             *("node", str(SOURCE / "server.mjs"), self._profile, settings),
             cwd=installed(),
@@ -74,6 +82,9 @@ class NodeServer:
             stderr=(self._folder / "server.log").open("ab"),
             limit=2**20,
         )
+        assert self._process.stdout is not None
+        self._answers = asyncio.Queue()
+        self._listening = asyncio.create_task(self._listen(self._process.stdout, self._answers))
         async with asyncio.timeout(START_S):
             await self._heard("ready")
 
@@ -83,13 +94,15 @@ class NodeServer:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+        if self._listening is not None:
+            await self._listening
 
     async def do(self, name: str, **told: Any) -> Any:
         """Have the server do something, and return what it answers."""
         assert self._process is not None
         assert self._process.stdin is not None
         async with self._talking, asyncio.timeout(ANSWER_S):
-            self._process.stdin.write(json.dumps({"do": name, **told}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({"do": name, **told}, default=_text).encode() + b"\n")
             return await self._heard("answer")
 
     async def until(self, holds: Any, name: str, **told: Any) -> Any:
@@ -112,15 +125,25 @@ class NodeServer:
         return Access(pki, self._folder)
 
     async def _heard(self, what: str) -> Any:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
+        said = await self._answers.get()
+        assert "error" not in said, said["error"]
+        return said[what]
+
+    async def _listen(self, lines: asyncio.StreamReader, answers: asyncio.Queue[dict[str, Any]]) -> None:
+        while line := await lines.readline():
             said = _said(line)
-            assert "error" not in said, said["error"]
-            if what in said:
-                return said[what]
+            if "word" in said:
+                self.words[said["word"]] = said["value"]
+                self.written.set()
+            elif said:
+                answers.put_nowait(said)
         log = (self._folder / "server.log").read_text("utf-8", "replace")
-        raise AssertionError(f"node-opcua's server ended: {log[-2000:]}")
+        answers.put_nowait({"error": f"node-opcua's server ended: {log[-2000:]}"})
+
+
+def _text(value: Any) -> str:
+    assert isinstance(value, datetime)
+    return value.isoformat()
 
 
 def _said(line: bytes) -> dict[str, Any]:
