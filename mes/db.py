@@ -77,8 +77,8 @@ class Session(ReadSession):
         self.at = clock.now()
 
     async def run(self, prepared: Prepared, **values: Any) -> list[asyncpg.Record]:
-        """Run a prepared statement; its rows. The act's moment is given to it as `at`."""
-        return await super().run(prepared, at=self.at, **values)
+        """Run a prepared statement; its rows. `at` is the act's moment, unless another is given."""
+        return await super().run(prepared, **({"at": self.at} | values))
 
     def tell(self, topic: str, **payload: Any) -> None:
         """Leave an event for others, sent once this act has committed."""

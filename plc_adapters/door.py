@@ -125,14 +125,14 @@ class HttpDoor:
 
     async def newest_event(self) -> int:
         """Where the MES's stream of events ends now."""
-        found = await self._get("/api/events?limit=1", "events")
-        return int(found.headers["X-Events-Newest"])
+        return self._number(await self._get("/api/events?limit=1", "events"), "X-Events-Newest")
 
     async def events(self, after: int, wait_s: float) -> tuple[list[dict[str, Any]], int]:
         """What was told past an event, waiting for the first; and where to go on."""
         asked = urlencode({"after": after, "limit": _MOST_EVENTS, "wait_s": round(wait_s, 1)})
         found = await self._get(f"/api/events?{asked}", "events")
-        return json.loads(found.content), int(found.headers["X-Events-Next"])
+        following = self._number(found, "X-Events-Next")
+        return json.loads(found.content), following
 
     async def links(self, gateway: str, stations: list[dict[str, Any]]) -> None:
         """Tell the state of the links, once."""
@@ -141,6 +141,12 @@ class HttpDoor:
 
     async def _get(self, path: str, request_id: str) -> "_Response":
         return self._require(await self._send("GET", path, request_id))
+
+    def _number(self, response: "_Response", name: str) -> int:
+        if not response.headers.get(name, "").isdecimal():  # a proxy's page, perhaps
+            self._note_closed(f"its answer lacks {name}")
+            raise DoorClosed(reason=f"its answer lacks {name}")
+        return int(response.headers[name])
 
     def _require(self, response: "_Response") -> "_Response":
         self._note_open()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -166,18 +167,18 @@ class KeepingDoor:
 
         Whole again every so often, should something have changed and told nothing.
         """
-        self._written_at = clock.now() - timedelta(seconds=REMEMBER_EVERY_S)
+        self._written_at, problem = clock.now() - timedelta(seconds=REMEMBER_EVERY_S), ""
         while True:
             try:
                 event = await self._mes.newest_event()  # before what is read: what happens meanwhile is told again
                 await self._read(stations)
                 await self._follow(stations, event, every_s)
-            except (DoorClosed, SpoolFull):
-                # the door says once that it is closed; what is known grows old
-                await asyncio.sleep(TRIED_EVERY_S)
-            except ValidationError as error:
-                log.error("standing_of_another_version", problem=str(error.errors(include_url=False)[:2]))
-                await asyncio.sleep(WHOLE_EVERY_S)
+                problem = ""
+            except Exception as error:  # noqa: BLE001 - the outermost loop: what is known grows old, stations go on
+                told, problem = problem, f"{type(error).__name__} {error}"[:300]
+                if problem != told and not self._mes.is_closed:  # else the door has said it
+                    log.warning("standing_not_read", problem=problem)
+                await asyncio.sleep(TRIED_EVERY_S if isinstance(error, DoorClosed) else FOLLOW_S)
             self._show_age()
 
     async def _follow(self, stations: Sequence[str], event: int, for_s: float) -> None:
@@ -301,7 +302,7 @@ class KeepingDoor:
             except NotUnderstood as error:
                 if isinstance(message, ResultReport):
                     heard = Reported(Turn("spool", entry.id), message)
-                    path = await asyncio.to_thread(self._letters.keep, heard, error.problem)
+                    path = await self._until_written(heard, error.problem)
                     log.error("dead_letter", station=entry.station, file=str(path), problem=error.problem.text)
                 else:
                     log.error("offline_permit_not_understood", permit=message.model_dump_json(), why=error.problem.text)
@@ -309,6 +310,15 @@ class KeepingDoor:
         await self.spool.remove(entry)
         metrics.spooled.labels(entry.station).set(self.spool.count(entry.station))
         metrics.spool_fill.set(self.spool.fill)
+
+    async def _until_written(self, heard: Reported, problem: Problem) -> Path:
+        """Keep a dead letter, or wait for room: it leaves the spool when it is in its folder."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._letters.keep, heard, problem)
+            except OSError as error:
+                log.error("dead_letter_not_written", station=heard.report.station, reason=str(error))
+                await asyncio.sleep(FOLLOW_S)
 
     async def _judge_again(self, permit: OfflinePermit) -> None:
         told = await self._mes.offline(permit)

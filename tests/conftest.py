@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     if "MES_TEST_SERVER" not in os.environ:
-        folder = _running.enter_context(scratch_dir())
+        folder = _running.enter_context(scratch_dir(in_memory=True))
         server = _running.enter_context(EmbeddedPostgres(folder / "data"))
         os.environ["MES_TEST_SERVER"] = server.url(database="{database}")
         asyncio.run(_make_templates())

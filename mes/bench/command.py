@@ -142,7 +142,8 @@ def gateway(
     from mes.bench.gateway import Load, figures_of, measure_gateway, soak_of
 
     loads = [Load(count, pace_s, max(1, round(seconds / pace_s))) for count in stations or (10, 50, 200)]
-    measured = measure_gateway(loads, rounds, soak_of(100_000 if soak else handshakes), security, workers)
+    soaking = soak_of(100_000 if soak else handshakes, max(load.stations for load in loads))
+    measured = measure_gateway(loads, rounds, soaking, security, workers)
     figures = {"pace_s": pace_s, **figures_of(measured)}
     goals = {"p99_over_echo_ms_50": "<= 25", "soak_growth_mb": "0", "wrong": "0"}
     show(f"gateway, {rounds} rounds of {seconds:g} s, links {security}", figures, goals, as_json)

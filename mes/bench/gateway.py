@@ -42,10 +42,11 @@ class Load:
         return self.stations * (self.warm + self.each * self.parts)
 
 
-def soak_of(handshakes: int) -> Load | None:
-    """So many handshakes of 50 stations, as fast as they go, after a warm-up of a tenth as many."""
-    each = handshakes // (SOAK_STATIONS * SOAK_PARTS)
-    return Load(SOAK_STATIONS, 0, each, SOAK_PARTS, max(WARM, each // 2)) if each else None
+def soak_of(handshakes: int, most_stations: int) -> Load | None:
+    """So many handshakes of up to 50 stations, as fast as they go, after a warm-up of a tenth as many."""
+    stations = min(SOAK_STATIONS, most_stations)
+    each = handshakes // (stations * SOAK_PARTS)
+    return Load(stations, 0, each, SOAK_PARTS, max(WARM, each // 2)) if each else None
 
 
 @dataclass(frozen=True)

@@ -102,8 +102,9 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 async def _serve(database: Database, settings: Settings, bell: Bell, subscriber: Subscriber) -> None:
     """Bring one subscriber its events until it has gone."""
-    carrier = carrier_of(subscriber, database, settings)
+    carrier: Carrier | None = None
     try:
+        carrier = carrier_of(subscriber, database, settings)
         while True:
             ring = bell.next()
             async for attempt in stamina.retry_context(
@@ -124,7 +125,8 @@ async def _serve(database: Database, settings: Settings, bell: Bell, subscriber:
         _logger.error("event delivery failed", subscription=subscriber.name, error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(LOOK_EVERY_S)
     finally:
-        await carrier.close()
+        if carrier is not None:
+            await carrier.close()
 
 
 def carrier_of(subscriber: Subscriber, database: Database, settings: Settings) -> Carrier:

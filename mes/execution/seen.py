@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from mes.cells.matching.pool import PoolCell
-from mes.db import ReadSession, Session
+from mes.db import ReadSession
 from mes.execution.question import Question
 from mes.execution.rules import WaiverSeen
 from mes.execution.rules.facts import CheckSeen
@@ -109,9 +109,7 @@ _FITTED = ("part_ids", "positions", "child_ids", "quantities")
 async def see(session: ReadSession, question: Question) -> Seen:
     """Gather what is recorded: the caller holds the locks."""
     statement = question.statement()
-    values = {name: getattr(question, name) for name in statement.names if name != "at"}
-    if not isinstance(session, Session):
-        values["at"] = question.at
+    values = {name: getattr(question, name) for name in statement.names}
     row = (await session.run(statement, **values))[0]
     get = row.get  # a part that isn't asked for has no columns
     behind = {*(get("units_behind") or ()), *(get("lots_behind") or ())}

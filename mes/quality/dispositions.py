@@ -100,7 +100,10 @@ async def take_out(session: Session, parent: str, cycle_id: int, removed: Sequen
     await _record(session, [(unit.id, to) for unit, to in removed], f"Taken out of {parent}.", cycle_id=cycle_id)
     review = [unit.id for unit, to in removed if to == "review"]
     if review:
-        await open_holds(session, review, NewHold(f"Taken out of {parent}: the review board decides."), cycle_id)
+        hold = NewHold(f"Taken out of {parent}: the review board decides.")
+        await open_holds(session, review, hold, cycle_id)
+        for serial in (unit.serial for unit, to in removed if to == "review"):
+            session.tell("hold", serial=serial, state="open", reason=hold.reason, held=1)
 
 
 async def _lock_loose(session: Session, serial: str) -> UnitRow:

@@ -61,7 +61,8 @@ async def check_station(station: StationMap, access: Access) -> list[Point]:
             async with PROFILES[station.profile](station, access):
                 note(station.profile, True, "every object, method and variable of its block is there")
     except LinkLost as error:
-        name = "trusted" if isinstance(error.__cause__, NotSecure) else "connected"
+        is_password = isinstance(error.__cause__, NotSecure) and "--secrets" in str(error)
+        name = "log-in" if is_password else "trusted" if isinstance(error.__cause__, NotSecure) else "connected"
         note(name if len(points) == 1 else station.profile, False, str(error.facts.get("reason")))
     except GONE as error:
         note("connected", False, f"the link broke while it was looked at: {type(error).__name__} {error}".strip())

@@ -150,6 +150,11 @@ def check(
     else:
         for point in points:
             typer.echo(f"{'ok     ' if point.ok else 'MISSING'}  {point.station}  {point.name}  {point.text}")
+        typer.echo(
+            f"{sum(point.ok for point in points)} of {len(points)} points are right. What a word means can't be seen"
+            " from here: run one unit, and watch which counter rises at its request and which at its result.",
+            err=True,
+        )
     raise typer.Exit(0 if all(point.ok for point in points) else 1)
 
 

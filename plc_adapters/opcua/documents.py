@@ -1,9 +1,8 @@
-"""Results as documents: JSON as a server gives it, and paths into it; pure.
+"""Results as documents, and paths into them; pure.
 
-OPC UA's structures are not decoded here: the client library keeps what it knows of them by the server's own ids, for
-all servers at once, and reads those of another kind wrongly without an error. A result is taken as text: the JSON form
-of the companion specification's structure, under the same field names. One that comes in another form is kept as a
-dead letter with its bytes, never dropped.
+A result is a companion specification's structure, read by the server's own definition (see `structures`), or its JSON
+form as text, under the same field names. One that comes in another form is kept as a dead letter with its bytes, never
+dropped.
 """
 
 import json
@@ -32,12 +31,14 @@ class NotADocument(Exception):
 
 def parsed(read: Any) -> dict[str, Any]:
     """Read a document, or raise NotADocument."""
+    if isinstance(read, dict):
+        return read
     try:
         found = json.loads(read) if isinstance(read, str | bytes) else None
     except ValueError as error:
         raise NotADocument("result", read, f"JSON: {error}") from error
     if not isinstance(found, dict):
-        raise NotADocument("result", read, "a document as JSON text")
+        raise NotADocument("result", read, "a structure that the server describes, or a document as JSON text")
     return found
 
 

@@ -6,10 +6,9 @@ the serial, its parameters the recipe's. A refused unit gets no order; the reaso
 is owed; it says by `JobResult` (OPC 40001-3) whether it went well, and `Clear` forgets it when the MES has the result.
 An order that was given is known by `arrival.answer.cycle`, so one asked for again after a reconnect isn't given twice.
 
-Orders and responses go as JSON text under the specification's field names, see `documents`.
+Orders and responses are the specification's structures, made and read by the server's own definitions.
 """
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,7 +40,7 @@ from plc_adapters.profile_settings import JobSettings
 
 JOBS = "http://opcfoundation.org/UA/ISA95-JOBCONTROL_V2/"
 OPC_UA = "http://opcfoundation.org/UA/"
-ENDED = json.dumps({"StateText": "Ended"})
+ENDED = {"StateText": "Ended", "StateNumber": 5}
 NO_ERROR, UNKNOWN_JOB = 0b1, 0b10  # ReturnStatus, annex B.2
 PRODUCED, CONSUMED = "Material Produced", "Material Consumed"
 _VERDICTS = {1: "passed", 2: "failed"}  # JobResult (OPC 40001-3): successful, unsuccessful
@@ -71,7 +70,7 @@ class JobMachine:
         """Return the first job that has ended."""
         del arrival
         responses, status = await self._session.call(
-            self._settings.provider, JOBS, "RequestJobResponseByJobOrderState", ("String", [ENDED])
+            self._settings.provider, JOBS, "RequestJobResponseByJobOrderState", ("Structure", [ENDED])
         )
         self._check("RequestJobResponseByJobOrderState", status)
         for read in responses or []:
@@ -115,9 +114,8 @@ class JobMachine:
                 self._check("StoreAndStart", status)
 
     async def _store(self, order: dict[str, Any]) -> int:
-        text = json.dumps(order, ensure_ascii=False)
         (status,) = await self._session.call(
-            self._settings.receiver, JOBS, "StoreAndStart", ("String", text), ("LocalizedText", [])
+            self._settings.receiver, JOBS, "StoreAndStart", ("Structure", order), ("LocalizedText", [])
         )
         return int(status)
 
@@ -143,7 +141,7 @@ def job_order(settings: JobSettings, arrival: Arrival, answer: PermitAnswer) -> 
     recipe = answer.recipe
     order: dict[str, Any] = {
         "JobOrderID": arrival.cycle,
-        "Description": [{"Text": f"{answer.operation or ''} {arrival.serial}".strip()}],
+        "Description": [f"{answer.operation or ''} {arrival.serial}".strip()],
         "JobOrderParameters": [{"ID": name, "Value": value} for name, value in recipe.parameters.items()]
         if recipe
         else [],
@@ -161,7 +159,7 @@ def job_order(settings: JobSettings, arrival: Arrival, answer: PermitAnswer) -> 
 def job_report(station: str, settings: JobSettings, job: str, document: dict[str, Any]) -> Reported | Unreadable:
     """Make the report of one ended job; pure."""
     cycle = job if CYCLE.fullmatch(job) else number("d", job)
-    data = {one.get("ID"): one.get("Value") for one in at(document, "JobResponseData.*") if isinstance(one, dict)}
+    data = _named(document.get("JobResponseData"))
     material = [one for one in at(document, "MaterialActuals.*") if isinstance(one, dict)]
 
     def build() -> dict[str, Any]:
@@ -186,6 +184,14 @@ def job_report(station: str, settings: JobSettings, job: str, document: dict[str
         }
 
     return report_or_letter(station, cycle, document, build)
+
+
+def _named(parameters: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """Values by their names; a parameter with subparameters is a group of them."""
+    return {
+        str(one.get("ID")): _named(one["Subparameters"]) if one.get("Subparameters") else one.get("Value")
+        for one in parameters or ()
+    }
 
 
 def _fitted(material: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -75,6 +75,9 @@ _EMPTY = {
 }
 
 
+_GROUPS = {"req", "permit", "done", "ack"}  # what the words of a handshake begin with
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A variable that may be a word: how sure that is, 0 to 1, and what speaks against it."""
@@ -192,9 +195,12 @@ def _matches(word: str, variables: list[Found]) -> list[Match]:
 def _likeness(word: str, variable: Found) -> float:
     wanted, kind = parts(word), {"at"} if variable.shape and variable.shape.type == "DateTime" else set()
     own = parts(variable.name) | kind
-    within = own | parts(variable.path[-2] if len(variable.path) > 1 else "")
+    folder = parts(variable.path[-2] if len(variable.path) > 1 else "")
+    within = _dice(wanted, own | folder) - 0.03
+    # the request's number that a result repeats is named as the request's own: the folder tells them apart
+    is_of_another = bool(folder & _GROUPS - wanted)
     alike = SequenceMatcher(None, word.lower(), variable.name.lower().replace("_", "")).ratio()
-    return 0.9 * max(_dice(wanted, own), _dice(wanted, within) - 0.03) + 0.1 * alike
+    return 0.9 * (within if is_of_another else max(_dice(wanted, own), within)) + 0.1 * alike
 
 
 def _dice(one: frozenset[str], other: frozenset[str] | set[str]) -> float:

@@ -19,6 +19,7 @@ from mes import clock
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.connection import GONE, connected
 from plc_adapters.opcua.pki import Access
+from plc_adapters.opcua.structures import Structures
 from plc_adapters.port import LinkLost
 
 T = TypeVar("T")
@@ -26,7 +27,9 @@ MOST_AT_ONCE = 500
 QUEUE = 10
 SKEW_EVERY_S = 30.0
 EVENT_QUEUE = 1_000
-Argument = tuple[str, Any]  # the built-in type's name (an empty "ContentFilter" as well), and the value
+# The built-in type's name and the value; or "ContentFilter", which is empty, or "Structure" and documents of the type
+# that the method declares.
+Argument = tuple[str, Any]
 _READ_LIMIT, _WRITE_LIMIT, _ITEM_LIMIT = (
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
@@ -57,6 +60,7 @@ class Session:
         self._spaces = spaces
         self._namespace = spaces.index(namespace)
         self._subscription: Subscription | None = None
+        self._structures = Structures(client.uaclient.session)
         self._methods: dict[tuple[str, str], ua.NodeId] = {}
         self._ids: dict[str, ua.NodeId] = {}
         self._limits = (MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE)
@@ -134,15 +138,18 @@ class Session:
         await self._watch(watched, period_ms)
 
     async def call(self, owner: str, uri: str, name: str, *arguments: Argument) -> list[Any]:
-        """Call a method of an object, found by its name in a companion specification; a refusal is a lost link."""
+        """Call a method of an object, found by its name in a companion specification; a refusal is a lost link.
+
+        Structures come back as documents.
+        """
         session, method = self._client.uaclient.session, await self.method(owner, uri, name)
         request = ua.CallMethodRequest()
         request.ObjectId, request.MethodId = self._id(owner), method
-        request.InputArguments = [_argument(one) for one in arguments]
+        request.InputArguments = [await self._argument(method, nth, one) for nth, one in enumerate(arguments)]
         (result,) = await self._alive(session.call([request]))
         if result.StatusCode.is_bad():
             raise LinkLost(station=self._station, reason=f"{name} of {owner}: {result.StatusCode.name}")
-        return [one.Value for one in result.OutputArguments or []]
+        return [await self._alive(self._structures.read(one.Value)) for one in result.OutputArguments or []]
 
     async def method(self, owner: str, uri: str, name: str) -> ua.NodeId:
         """Find a method; LinkLost names it where the object has none."""
@@ -175,6 +182,14 @@ class Session:
         if self._heard is not None:
             self._heard([getattr(event, "/".join(q.Name for q in c.BrowsePath), None) for c in event.select_clauses])
         self._changed.set()
+
+    async def _argument(self, method: ua.NodeId, nth: int, one: Argument) -> ua.Variant:
+        kind, value = one
+        if kind == "ContentFilter":
+            return ua.Variant(ua.ContentFilter(), ua.VariantType.ExtensionObject)
+        if kind == "Structure":
+            kind, value = "ExtensionObject", await self._alive(self._structures.argument(method, nth, value))
+        return ua.Variant(value, ua.VariantType[kind], is_array=isinstance(value, list))
 
     def _space(self, uri: str) -> int:
         if uri not in self._spaces:
@@ -283,13 +298,6 @@ def _fitting(value: Any, kind: ua.VariantType) -> ua.Variant:
     """Give a number or a text the form the node has: what counts as an epoch in one PLC is a text in another."""
     take = str if kind in _TEXTS else int if kind in _INTEGERS else bool if kind is ua.VariantType.Boolean else float
     return ua.Variant(take(value), kind)
-
-
-def _argument(one: Argument) -> ua.Variant:
-    kind, value = one
-    if kind == "ContentFilter":
-        return ua.Variant(ua.ContentFilter(), ua.VariantType.ExtensionObject)
-    return ua.Variant(value, ua.VariantType[kind], is_array=isinstance(value, list))
 
 
 def _reading(answer: ua.DataValue) -> Reading:

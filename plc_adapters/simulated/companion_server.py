@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from asyncua import ua
+from asyncua.common.structures104 import new_struct
 from asyncua.server.server import Server
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
 
+from plc_adapters.opcua.structures import Structures
 from plc_adapters.simulated.plc_server import bare_server
 
 Kind = ua.VariantType
@@ -25,6 +28,7 @@ class CompanionServer:
         self.server = server
         self._index = index
         self._events: dict[str, Any] = {}
+        self._structures = Structures(server.iserver.isession)
         self.written = asyncio.Event()
 
     @property
@@ -41,12 +45,32 @@ class CompanionServer:
             space = self.server.iserver.aspace
             space.add_datachange_callback(self._id(name), AttributeIds.Value, self._on_written)
 
-    async def add_object(self, name: str, methods: Methods) -> None:
-        """Add an object with methods, by namespace URI and name; each takes values and gives variants."""
+    async def add_object(self, name: str, methods: Methods, takes: dict[str, str] | None = None) -> None:
+        """Add an object with methods, by namespace URI and name; each takes values and gives variants.
+
+        `takes` says of which structure a method's first argument is.
+        """
         thing = await self.server.nodes.objects.add_object(self._id(name), name)
         for (uri, method), does in methods.items():
             space = await self.server.register_namespace(uri)
-            await thing.add_method(_node_id(f"{name}.{method}", space), f"{space}:{method}", _as_method(does), [], [])
+            kind = (takes or {}).get(method)
+            declared = [ua.Argument(method, _node_id(kind, space))] if kind else []
+            ids = _node_id(f"{name}.{method}", space), f"{space}:{method}"
+            await thing.add_method(*ids, self._as_method(does), declared, [])
+
+    async def add_structures(self, uri: str, structures: dict[str, dict[str, str]]) -> None:
+        """Add structures by namespace URI and name: their fields, each with its type."""
+        space = await self.server.register_namespace(uri)
+        for name, typed in structures.items():
+            fields = [_field(one, kind, space) for one, kind in typed.items()]
+            await new_struct(self.server, _node_id(name, space), ua.QualifiedName(name, ua.UInt16(space)), fields)
+
+    async def structure(self, uri: str, name: str, documents: Any) -> ua.Variant:
+        """Make a structure of a document, or a list of them."""
+        kind = _node_id(name, await self.server.get_namespace_index(uri))
+        several = isinstance(documents, list)
+        made = [await self._structures.write(kind, one) for one in (documents if several else [documents])]
+        return ua.Variant(made if several else made[0], Kind.ExtensionObject, is_array=several)
 
     async def add_event(self, uri: str, name: str, field: tuple[str, str]) -> None:
         """Add an event type with one field of text, by namespace URI and name."""
@@ -79,6 +103,12 @@ class CompanionServer:
             transport.abort()
         return len(transports)
 
+    def _as_method(self, does: Method) -> Any:
+        async def method(_parent: ua.NodeId, *arguments: ua.Variant) -> list[ua.Variant]:
+            return await does(*[await self._structures.read(one.Value) for one in arguments])
+
+        return method
+
     def _id(self, name: str) -> ua.NodeId:
         return _node_id(name, self._index)
 
@@ -105,8 +135,12 @@ def _node_id(name: str, space: int) -> ua.NodeId:
     return ua.NodeId(ua.String(name), ua.Int16(space))
 
 
-def _as_method(does: Method) -> Any:
-    async def method(_parent: ua.NodeId, *arguments: ua.Variant) -> list[ua.Variant]:
-        return await does(*(one.Value for one in arguments))
-
-    return method
+def _field(name: str, kind: str, space: int) -> ua.StructureField:
+    bare = kind.removesuffix("?").removesuffix("[]")
+    number = getattr(ObjectIds, bare, None)
+    return ua.StructureField(
+        Name=name,
+        DataType=ua.NodeId(ua.Int32(number)) if number else _node_id(bare, space),
+        ValueRank=ua.Int32(1 if "[]" in kind else -1),
+        IsOptional=kind.endswith("?"),
+    )

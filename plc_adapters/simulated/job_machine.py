@@ -1,17 +1,18 @@
 """A machine with ISA-95 Job Control (OPC 10031-4) played in software."""
 
-import json
 import uuid
 from datetime import datetime
 from typing import Any
 
 from asyncua import ua
 
-from plc_adapters.opcua.job_control import CONSUMED, JOBS, NO_ERROR, PRODUCED, UNKNOWN_JOB
+from plc_adapters.opcua.job_control import CONSUMED, ENDED, JOBS, NO_ERROR, PRODUCED, UNKNOWN_JOB
 from plc_adapters.simulated.companion_server import CompanionServer, Methods
+from plc_adapters.simulated.job_structures import JOB_STRUCTURES
 from plc_adapters.simulated.machine import SimulatedMachine
 
 CANNOT = 0b1000
+RESPONSE = "ISA95JobResponseDataType"
 
 
 class JobMachine(SimulatedMachine):
@@ -30,12 +31,13 @@ class JobMachine(SimulatedMachine):
             (JOBS, "Cancel"): self._cancel,
             (JOBS, "Clear"): self._clear,
         }
-        await server.add_object("Receiver", receives)
+        await server.add_structures(JOBS, JOB_STRUCTURES)
+        await server.add_object("Receiver", receives, {"StoreAndStart": "ISA95JobOrderDataType"})
         provides: Methods = {
             (JOBS, "RequestJobResponseByJobOrderState"): self._responses,
             (JOBS, "RequestJobResponseByJobOrderID"): self._response,
         }
-        await server.add_object("Provider", provides)
+        await server.add_object("Provider", provides, {"RequestJobResponseByJobOrderState": "ISA95StateDataType"})
         await server.add_event(JOBS, "ISA95JobOrderStatusEventType", (JOBS, "JobOrder"))
 
     async def work(
@@ -59,22 +61,20 @@ class JobMachine(SimulatedMachine):
             job,
             {
                 **times,
-                "JobResponseData": [{"ID": name, "Value": value} for name, value in said.items()],
+                "JobResponseData": [_parameter(name, value) for name, value in said.items()],
                 "MaterialActuals": [{"MaterialLotID": serial, "MaterialUse": PRODUCED}, *used],
             },
         )
 
     async def tell(self, job: str, response: dict[str, Any]) -> None:
         """Keep a response and send its event."""
-        state = [{"StateText": "Ended"}]
-        self.results[job] = json.dumps({"JobResponseID": job, "JobOrderID": job, "JobState": state, **response})
+        self.results[job] = {"JobResponseID": job, "JobOrderID": job, "JobState": [ENDED], **response}
         await self.server.tell("ISA95JobOrderStatusEventType", JobOrder=job)
 
-    async def _store(self, order: str, _comment: object) -> list[ua.Variant]:
-        stored = json.loads(order)
-        if stored["JobOrderID"] in self.orders:
+    async def _store(self, order: dict[str, Any], _comment: object) -> list[ua.Variant]:
+        if order["JobOrderID"] in self.orders:
             return _status(CANNOT)
-        self.orders[stored["JobOrderID"]] = stored
+        self.orders[order["JobOrderID"]] = order
         return _status(NO_ERROR)
 
     async def _cancel(self, job: str, _comment: object) -> list[ua.Variant]:
@@ -88,11 +88,23 @@ class JobMachine(SimulatedMachine):
         return _status(NO_ERROR if found else UNKNOWN_JOB)
 
     async def _response(self, job: str) -> list[ua.Variant]:
-        found = self.results.get(job) or ("{}" if job in self.running else None)
-        return [ua.Variant(found, ua.VariantType.String), *_status(NO_ERROR if found else UNKNOWN_JOB)]
+        running = {"JobResponseID": job, "JobOrderID": job, "JobState": [{"StateText": "Running", "StateNumber": 3}]}
+        found = self.results.get(job) or (running if job in self.running else None)
+        if found is None:
+            return [ua.Variant(None), *_status(UNKNOWN_JOB)]
+        return [await self.server.structure(JOBS, RESPONSE, found), *_status(NO_ERROR)]
 
-    async def _responses(self, _states: list[str]) -> list[ua.Variant]:
-        return [ua.Variant(list(self.results.values()), ua.VariantType.String, is_array=True), *_status(NO_ERROR)]
+    async def _responses(self, states: list[dict[str, Any]]) -> list[ua.Variant]:
+        wanted = states[0]["StateNumber"]
+        found = [one for one in self.results.values() if one["JobState"][0]["StateNumber"] == wanted]
+        return [await self.server.structure(JOBS, RESPONSE, found), *_status(NO_ERROR)]
+
+
+def _parameter(name: str, value: Any) -> dict[str, Any]:
+    """A value, or a group of them."""
+    if isinstance(value, dict):
+        return {"ID": name, "Subparameters": [_parameter(*one) for one in value.items()]}
+    return {"ID": name, "Value": value}
 
 
 def _serial(order: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ class SimulatedMachine:
     def __init__(self, clock: datetime, namespace: str) -> None:
         self.clock = clock
         self.namespace = namespace
-        self.results: dict[str, str] = {}
+        self.results: dict[str, Any] = {}
         self.server: CompanionServer
         self.changed = asyncio.Event()
         self.memory: dict[str, Any] = {

@@ -25,7 +25,10 @@ SMALL = {
     "station": ["--reports", "32", "--rounds", "1", "--workers", "1"],
     "pack": ["--packs", "1", "--streams", "2", "--workers", "1"],
     "import": ["--cells", "1000", "--rounds", "1"],
-    "gateway": ["--stations", "2", "--pace-s", "0.2", "--seconds", "1", "--rounds", "1", "--handshakes", "250"],
+    "gateway": [
+        *("--stations", "2", "--pace-s", "0.2", "--seconds", "1", "--rounds", "1"),
+        *("--handshakes", "250", "--security", "none"),
+    ],
     "match": ["--seeds", "1"],
 }
 

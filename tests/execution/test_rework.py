@@ -101,6 +101,9 @@ async def test_what_comes_out_goes_where_the_report_says(plant: Database, to: st
     swap = [Removal(serial="C1-001", to=to)]
     await small.work(plant, "ST-40", serial[0], removals=swap, components=small.fit("CELL", ["C1-010"]))
     assert await state_of(plant, "C1-001") == state
+    async with plant.reading() as session:
+        told = "SELECT count(*) FROM outbox WHERE topic = 'hold' AND payload ->> 'serial' = 'C1-001'"
+        assert await session.driver.fetchval(told) == (1 if to == "review" else 0)
     fitting = await small.ask(plant, "ST-10", serial[1], components=small.fit("CELL", c1(1)))
     expected = {
         "scrap": Reason.COMPONENT_SCRAPPED,

@@ -1,4 +1,8 @@
-"""The gateway and the MES killed in the middle of cycles, 20 times each: every result is there exactly once."""
+"""The gateway and the MES killed in the middle of cycles, six times each: every result is there exactly once.
+
+`make faults` kills them too, among much else. That nothing is doubled by a kill between commit and acknowledgement is
+shown by the conformance suite, which needs no luck to hit it.
+"""
 
 import asyncio
 import random
@@ -29,13 +33,13 @@ from tests.conftest import DEMO_PLANT, server_url
 from tests.journeys.processes import Plant, Program, running_plant
 
 SEED = 20261123
-KILLS = 20  # of each
-AT_ONCE = 16  # of these, both are killed
+KILLS = 6  # of each
+AT_ONCE = 4  # of these, both are killed
 PACKS = 30  # received; as many are built as it takes
 IN_FLOW = 8
 STEPS = (*MODULE_STEPS, "100", "110", "120")  # cells, parts, lots and curves; what follows only measures
 WORDS = ("Epoch", "ReqSeq", "PermitSeq", "DoneSeq", "DoneReqSeq", "AckSeq")
-HIT = ("permit owed", "at work", "result owed", "committed, not acknowledged")  # kills must have met each
+HIT = ("permit owed", "result owed")  # kills must have met each
 _SEEN = "SELECT (SELECT max(id) FROM permit) AS permit, (SELECT max(id) FROM cycle) AS cycle"
 
 

@@ -1,78 +1,48 @@
-// The words of one station on a server that isn't ours. Told in one line of JSON what to serve, then line by line what
-// its program writes, or to cut its connections; says line by line what its clients have written. SignAndEncrypt alone,
-// and no session unless somebody logs in.
+// An OPC UA server by node-opcua, for the tests of the PLC adapters: it plays one profile, and is told what to do by
+// lines of JSON: {"do": NAME, ...}, each answered by a line. Its packages are in the folder it is started from.
+import { createRequire } from "node:module";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
-import {
-    DataType, MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy, StatusCodes, UserTokenType,
-    Variant, VariantArrayType,
-} from "node-opcua";
 
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const say = (said) => process.stdout.write(`${JSON.stringify(said)}\n`);
-const station = JSON.parse((await lines.next()).value);
+const opcua = createRequire(join(process.cwd(), "package.json"))("node-opcua");
+const profile = await import(`./${process.argv[2]}.mjs`);
+const settings = JSON.parse(process.argv[3]);
+const { MessageSecurityMode, OPCUACertificateManager, OPCUAServer, SecurityPolicy } = opcua;
 
 const certificates = new OPCUACertificateManager({
-    rootFolder: station.pki, automaticallyAcceptUnknownCertificate: true,
+  automaticallyAcceptUnknownCertificate: true,
+  rootFolder: settings.pki,
 });
 await certificates.initialize();
 const server = new OPCUAServer({
-    port: station.port,
-    hostname: "127.0.0.1",
-    securityModes: [MessageSecurityMode.SignAndEncrypt],
-    securityPolicies: [SecurityPolicy.Basic256Sha256],
-    allowAnonymous: false,
-    userManager: { isValidUser: (user, password) => user === station.user && password === station.password },
-    serverCertificateManager: certificates,
-    userCertificateManager: certificates,
-    buildInfo: { productName: "foreign PLC" },
+  port: settings.port,
+  host: "127.0.0.1",
+  hostname: "127.0.0.1",
+  serverCertificateManager: certificates,
+  userCertificateManager: certificates,
+  securityModes: [MessageSecurityMode.SignAndEncrypt],
+  securityPolicies: [SecurityPolicy.Basic256Sha256],
+  allowAnonymous: false,
+  userManager: { isValidUser: (user, password) => user === "mes" && password === settings.password },
+  serverInfo: { applicationUri: "urn:tests:node-opcua" },
+  nodeset_filename: (profile.nodesets ?? []).map((name) => opcua.nodesets[name]),
 });
 await server.initialize();
-
 const space = server.engine.addressSpace;
-// another index than ours gives, as a PLC's next download may do
-space.registerNamespace("urn:something-else");
-const own = space.registerNamespace(station.namespace);
-const folder = own.addObject({ organizedBy: space.rootFolder.objects, browseName: station.code });
-
-const asSaid = (word, value) => (word.type === "DateTime" ? new Date(value) : value);
-const words = new Map();
-for (const word of station.words) {
-    const variant = (value) => new Variant({
-        dataType: DataType[word.type],
-        arrayType: word.isArray ? VariantArrayType.Array : VariantArrayType.Scalar,
-        value: word.isArray ? value.map((one) => asSaid(word, one)) : asSaid(word, value),
-    });
-    const node = own.addVariable({
-        componentOf: folder,
-        browseName: word.name,
-        nodeId: word.node,
-        dataType: word.type,
-        valueRank: word.isArray ? 1 : -1,
-        ...(word.isArray && { arrayDimensions: [0] }),
-        accessLevel: word.isWritable ? "CurrentRead | CurrentWrite" : "CurrentRead",
-        minimumSamplingInterval: 10,
-    });
-    node.setValueFromSource(variant(word.first));
-    words.set(word.name, { node, variant });
-    if (word.isWritable) {
-        node.on("value_changed", ({ value }) => say({ word: word.name, value: value.value }));
-    }
-}
-
+const does = profile.fill(opcua, space, space.registerNamespace(settings.namespace), settings);
 await server.start();
-say({ port: server.endpoints[0].port, certificate: server.certificateFile });
+say({ ready: server.endpoints[0].port });
 
-for (let line = await lines.next(); !line.done; line = await lines.next()) {
-    const { write = {}, cut = false } = JSON.parse(line.value);
-    for (const [name, value] of Object.entries(write)) {
-        const { node, variant } = words.get(name);
-        node.setValueFromSource(variant(value), StatusCodes.Good);
-    }
-    const sessions = server.engine.currentSessionCount;
-    if (cut) {
-        server.endpoints[0].abruptlyInterruptChannels();
-    }
-    say({ done: true, sessions });
+for await (const line of createInterface({ input: process.stdin })) {
+  const { do: name, ...told } = JSON.parse(line);
+  try {
+    say({ answer: (await does[name](told)) ?? null });
+  } catch (error) {
+    say({ error: String(error.stack) });
+  }
 }
-await server.shutdown(0);
-process.exit(0);
+process.exit(0); // whoever started it is gone
+
+function say(what) {
+  process.stdout.write(`${JSON.stringify(what)}\n`);
+}

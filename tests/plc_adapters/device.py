@@ -159,7 +159,7 @@ class TagDevice:
         return epoch and self.plc.read(f"{asked}Seq") == self.plc.read(f"{answered}Seq")
 
     async def _until(self, holds: Any) -> None:
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while not holds():
                 await self.plc.until_written()
 

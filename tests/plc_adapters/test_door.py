@@ -105,6 +105,14 @@ async def test_whatever_is_not_an_answer_of_the_mes_closes_the_door(mes: tuple[M
         assert headers["x-request-id"] == "S-1/e-1"
 
 
+async def test_a_page_that_is_not_the_event_stream_closes_the_door(mes: tuple[Mes, str], door: HttpDoor) -> None:
+    mes[0].answer(200, b"<h1>Down for maintenance</h1>", "text/html")
+    for asks in (door.newest_event, lambda: door.events(0, 0)):
+        with pytest.raises(DoorClosed, match="lacks X-Events"):
+            await asks()
+    assert door.is_closed
+
+
 async def test_a_door_that_cannot_be_reached_is_closed_until_it_can() -> None:
     application = Mes()
     application.answer(200, COMMITTED)

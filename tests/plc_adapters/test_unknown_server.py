@@ -212,6 +212,16 @@ def test_names_are_cut_into_canonical_parts() -> None:
     assert parts("sResultSerialNumber") == {"done", "serial"}
 
 
+def test_the_folder_tells_a_request_from_what_a_result_repeats_of_it() -> None:
+    names = ("Request.Sequence", "Result.Sequence", "Result.ReqSequence", "Permit.Sequence", "Ack.Sequence")
+    found = [
+        Found(("MES_IF", *name.split(".")), name, URI, Shape("UInt32", False, True, name[0] in "PA", 0))
+        for name in names
+    ]
+    expected = dict(zip(("ReqSeq", "DoneSeq", "DoneReqSeq", "PermitSeq", "AckSeq"), names, strict=True))
+    assert {word: one.variable.node for word, one in propose(found).matches.items()} == expected
+
+
 def test_what_is_missing_uncertain_or_not_writable_is_said() -> None:
     shapes = [
         ("Anforderung.Zaehler", "UInt32", True),
