@@ -5,6 +5,7 @@ the same again. Cycles are taken in the order of their numbers: one whose transa
 judged counts in the picture, and in the points that come, but isn't judged as the last of them.
 """
 
+import asyncio
 from dataclasses import asdict
 
 from mes.actor import Actor, Role
@@ -57,7 +58,8 @@ async def _judge(session: ReadSession, series: Series, chart: ChartRow) -> Chart
         session, series, chart.since, chart.judged, before=size * (CONTEXT + 1), after=max(MOST // size, 1) * size
     )
     new = charting.first(after)
-    points = judge(charting, chart.baselines, charting.last(before), new)
+    # beside the loop: hundreds of positions take a while, and stations wait for their answers
+    points = await asyncio.to_thread(judge, charting, chart.baselines, charting.last(before), new)
     if not points and len(new) < KEPT_EVERY:
         return None
     kept = [BaselineSaid(**asdict(one)) for one in chart.baselines]

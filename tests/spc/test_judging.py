@@ -1,5 +1,6 @@
 """Charts are judged after their results: limits, signals told once, and what they lead to."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -65,8 +66,7 @@ async def test_a_signal_is_told_once_however_often_and_by_whomever_it_is_judged(
     serials = await charted.make(database, I_MR)
     await charted.measure(database, serials, [*charted.CALM, 15.0])
     watches = [Watch(database), Watch(database)]
-    for watch in watches:
-        await watch.turn()
+    await asyncio.gather(*(watch.turn() for watch in watches), judge_charts(database))
     await judge_charts(database)
     (signal,) = await signals(database)
     assert (signal.subject, signal.station, signal.position) == ("W00027", charted.STATION, 0)
