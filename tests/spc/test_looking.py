@@ -1,5 +1,6 @@
 """Charts as they are looked at: over HTTP, as pages, pictures, and by the commands."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -101,3 +102,23 @@ def test_a_gauge_study_is_read_from_a_file(tmp_path: Path) -> None:
         assert printed in shown.output
     file.write_text("part,operator,value\n1,A,1.0\n")
     assert CliRunner().invoke(cli, ["gauge", str(file)]).exit_code == 1
+
+
+async def test_the_commands_list_show_draw_close_and_restart(
+    charts: Database, database_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MES_DATABASE_URL", server_url(database_name))
+    picture = tmp_path / "chart.png"
+
+    async def mes(*words: str) -> str:
+        shown = await asyncio.to_thread(CliRunner().invoke, cli, ["spc", *words], env={"COLUMNS": "150"})
+        assert shown.exit_code == 0, shown.output
+        return shown.output
+
+    assert "width_mm" in await mes("list")
+    told = await mes("show", "1", "--position", "2", "--out", str(picture))
+    for words in ("limits of 25 subgroups", "Cpk ", "NOT NORMAL", "W00027 15: a point beyond three sigma"):
+        assert words in told
+    assert picture.read_bytes().startswith(PNG)
+    assert "closed" in await mes("close", "1", "--reason", "worn tip")
+    assert "anew" in await mes("restart", "1", "--reason", "new tip")
