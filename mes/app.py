@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -153,12 +153,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     yield
-    for job in jobs:
-        job.cancel()
-    for job in jobs:
-        with suppress(asyncio.CancelledError):
-            await job
+    await _end(jobs)
     await database.close()
+
+
+async def _end(jobs: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a cancelled statement may end as an error, which a job outlives."""
+    pending = set(jobs)
+    while pending:
+        for job in pending:
+            job.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
 
 
 async def _repeat(name: str, every_s: float, job: Callable[[], Any]) -> None:
