@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -45,6 +45,8 @@ from mes.quality.routes import router as quality
 from mes.records.routes import router as records
 from mes.settings import Settings, get_settings
 from mes.shipping.routes import router as shipping
+from mes.spc.routes import router as spc
+from mes.watch import Watch
 from mes.web.live import Live
 from mes.web.pages import STATIC
 from mes.web.pages import router as pages
@@ -52,6 +54,7 @@ from mes.web.pages import router as pages
 RELAY_EVERY_S = 0.25
 SPOOL_EVERY_S = 1
 PURGE_EVERY_S = 60
+WATCH_EVERY_S = 1
 RELAY = Actor("event relay", Role.STATION)
 DAY_S = 86_400
 _logger = structlog.get_logger()
@@ -61,6 +64,7 @@ ROUTERS = (
     genealogy,
     records,
     quality,
+    spc,
     shipping,
     labels,
     kits,
@@ -134,9 +138,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.live = Live(database)
     app.state.bell = Bell()
     settings: Settings = app.state.settings
+    watch = Watch(database)
     jobs = [
         asyncio.create_task(_repeat("relay", RELAY_EVERY_S, lambda: relay_all(database))),
         asyncio.create_task(_repeat("labels", SPOOL_EVERY_S, lambda: spool_labels(database))),
+        asyncio.create_task(_repeat("charts", WATCH_EVERY_S, watch.turn)),
         asyncio.create_task(_repeat("months", DAY_S, lambda: add_months(database))),
         asyncio.create_task(_repeat("events kept", PURGE_EVERY_S, lambda: purge_old(database, settings))),
         asyncio.create_task(_listen(app.state.url, app.state.live, app.state.bell)),
@@ -147,12 +153,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     yield
-    for job in jobs:
-        job.cancel()
-    for job in jobs:
-        with suppress(asyncio.CancelledError):
-            await job
+    await _end(jobs)
     await database.close()
+
+
+async def _end(jobs: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended: a cancelled statement may end as an error, which a job outlives."""
+    pending = set(jobs)
+    while pending:
+        for job in pending:
+            job.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1)
 
 
 async def _repeat(name: str, every_s: float, job: Callable[[], Any]) -> None:

@@ -45,6 +45,8 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "record_check": _DOOR | _OFFICE,
     "hold_since_check": frozenset({Role.QUALITY, Role.ADMIN}),
     "sign_first_article": _OFFICE,
+    "close_signal": _OFFICE,
+    "restart_chart": frozenset({Role.QUALITY, Role.ADMIN}),
     "move_stock": _OFFICE | {Role.OPERATOR},
     "open_lot": _DOOR | _OFFICE,
     "open_crate": _DOOR | _OFFICE,

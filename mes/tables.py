@@ -16,6 +16,7 @@ from mes.plant import models as plant
 from mes.products import models as products
 from mes.quality import models as quality
 from mes.shipping import models as shipping
+from mes.spc import models as spc
 from mes.table import Table
 from mes.units import models as units
 
@@ -37,6 +38,7 @@ ALL = (
     products,
     quality,
     shipping,
+    spc,
     units,
 )
 metadata = Table.metadata
@@ -72,4 +74,5 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "lot_grading": (),
     "kit_cell": ("ended_at", "ended_by"),
     "crate_unit": ("taken_out_at", "taken_out_by"),
+    "signal": ("closed_at", "closed_by", "close_reason"),
 }

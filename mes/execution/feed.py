@@ -169,7 +169,7 @@ async def _stations(session: ReadSession, codes: Sequence[str], at: datetime) ->
         # the very read of a permit, of nobody: what it says of the station is what a permit would be judged by
         seen = await see(session, _about(code, at))
         tools = [ToolSeen(tool, due) for _, tool, due in seen.tools]
-        facts = StationFacts(code, seen.operations, tools, seen.checks, seen.due_h, seen.open_article)
+        facts = StationFacts(code, seen.operations, tools, seen.checks, seen.due_h, seen.open_article, seen.signals)
         found[code] = StationStanding(facts, zone)
     return found
 
@@ -179,7 +179,7 @@ def _about(station: str, at: datetime) -> Question:
         ("tool", "program", "started_at", "ended_at", "unit_id", "lot_id", "order_id", "parent_id")
     )
     nothing: dict[str, Any] = {name: [] for name in ("people", "order_ids", "unit_ids", "lot_ids", "child_ids")}
-    return Question(at=at, station=station, cycle="", articles=True, kitted=False, **nobody, **nothing)
+    return Question(at=at, station=station, cycle="", articles=True, signals=True, kitted=False, **nobody, **nothing)
 
 
 async def _subjects(session: ReadSession, due: Rows) -> dict[str, str]:

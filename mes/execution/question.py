@@ -20,8 +20,8 @@ class Question:
     """What to look up: the message's names, and the ids that the locks have found.
 
     `parent_id`: the unit whose content is asked for; None: nothing is fitted or taken out. `articles`: whether a step
-    of the route asks for first articles. `kitted`: whether the unit is made of matched cells. `started_at`,
-    `ended_at`: of a report; None: it only asks.
+    of the route asks for first articles. `signals`: whether one is blocked by its charts' signals. `kitted`: whether
+    the unit is made of matched cells. `started_at`, `ended_at`: of a report; None: it only asks.
     """
 
     at: datetime
@@ -41,6 +41,7 @@ class Question:
     parent_id: int | None
     child_ids: Sequence[int]
     articles: bool
+    signals: bool
     kitted: bool
 
     def statement(self) -> Prepared:
@@ -53,6 +54,7 @@ class Question:
             (_KIT, self.kitted),
             (_LOTS, bool(self.lot_ids)),
             (_ARTICLES, self.articles),
+            (_SIGNALS, self.signals),
             (_LAST_CYCLE, self.articles and is_report),
             (_PEOPLE, bool(self.people)),
         ]
@@ -186,6 +188,14 @@ _ARTICLES = _Part(
     """
     (SELECT a.why FROM first_article a WHERE a.station_id = s.id AND a.signed_at IS NULL
      ORDER BY a.id LIMIT 1) AS open_article
+    """
+)
+_SIGNALS = _Part(
+    """
+    (SELECT json_agg(json_build_array(h.operation, concat_ws(' ', h.characteristic, nullif(g.position, 0), g.rules[1],
+                                      'since', left((g.opened_at AT TIME ZONE 'UTC')::text, 16))))::text
+     FROM chart h JOIN signal g ON g.chart_id = h.id AND g.closed_at IS NULL AND g.blocks
+     WHERE h.station_id = s.id) AS signals
     """
 )
 _LAST_CYCLE = _Part(

@@ -71,6 +71,7 @@ class Seen:
     tools: Sequence[tuple[int, str, date | None]]
     checks: Sequence[CheckSeen]
     open_article: str | None  # the first article that waits for its signature
+    signals: Sequence[tuple[str, str]]  # of control charts, those that block: the operation and what signalled
     article_failed: bool  # the latest one was signed as failed, and none has been made since
     last_cycle: LastCycle | None
     permit_id: int | None
@@ -121,6 +122,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
         tools=[(id_, code, _day(day)) for id_, code, day in _list(row["tools"])],
         checks=[CheckSeen(kind, passed, _time(at), tool) for kind, passed, at, tool in _list(row["checks"])],
         open_article=get("open_article"),
+        signals=[tuple(signal) for signal in _list(get("signals"))],
         article_failed=get("article_verdict") == "failed",
         last_cycle=_last_cycle(get("last_cycle")),
         permit_id=row["permit_id"],

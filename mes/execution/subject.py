@@ -95,6 +95,7 @@ async def see_subject(
         child_ids=others,
         kitted=bool(others) and subject.plan is not None and subject.plan.matching is not None,
         articles=any(s.conditions.first_article for s in subject.steps.values()),
+        signals=any(s.is_blocked_by_signals for s in subject.steps.values()),
     )
     return await see(session, question)
 
@@ -150,6 +151,7 @@ async def gather(
             checks=seen.checks,
             due_h=seen.due_h,
             open_article=seen.open_article,
+            signals=seen.signals,
         ),
         progress=progress,
         holds=_holds(subject, seen),

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mes.plan.check_charts import check_chart
 from mes.plan.problem import Problem, check_limits, loops, reached, twice
 from mes.products.messages import CharacteristicSpec, ClockSpec, ProductSpec, StepSpec
 
@@ -148,6 +149,8 @@ def _check_characteristics(at: str, step: StepSpec) -> Iterator[Problem]:
     yield from twice(f"{at}/characteristics/{{}}/name", names, "each characteristic once in a step")
     for index, characteristic in enumerate(step.characteristics):
         yield from _check_characteristic(f"{at}/characteristics/{index}", characteristic)
+        if characteristic.spc is not None:
+            yield from check_chart(f"{at}/characteristics/{index}/spc", characteristic, characteristic.spc)
 
 
 def _check_characteristic(at: str, spec: CharacteristicSpec) -> Iterator[Problem]:

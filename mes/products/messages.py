@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from mes.message import Code, Name
 from mes.products.cell_rules import IncomingSpec, MatchingSpec
+from mes.products.chart_spec import ChartSpec
 from mes.products.rules import LISTS, Conditions, ProductPlan, StepPlan, digest
 from mes.products.spec import Limit, Spec
 
@@ -122,6 +123,7 @@ class CharacteristicSpec(Spec):
     expected: Annotated[
         bool | Text | None, Field(description="The only value that passes: true or false of a boolean, or a text.")
     ] = None
+    spc: Annotated[ChartSpec | None, Field(description="How it is charted: statistical process control.")] = None
 
     def limits(self) -> tuple[float | None, float | None, str | None]:
         """The limits as they are stored: lower, upper, expected text."""
@@ -308,6 +310,7 @@ def spec_of(plan: ProductPlan) -> ProductSpec:
                         min=None if c.kind == "boolean" else c.lower,
                         max=None if c.kind == "boolean" else c.upper,
                         expected=bool(c.lower) if c.kind == "boolean" and c.lower is not None else c.expected,
+                        spc=c.spc,
                     )
                     for c in step.characteristics
                 ],

@@ -117,7 +117,10 @@ class Step(Table):
 
 
 class Characteristic(Table):
-    """What a step measures, how often, and its limits. `offset` is its place in the cycle's array of values."""
+    """What a step measures, how often, and its limits. `offset` is its place in the cycle's array of values.
+
+    `spc`: how it is charted, as the plant's file gives it.
+    """
 
     __tablename__ = "characteristic"
     __table_args__ = (
@@ -139,3 +142,4 @@ class Characteristic(Table):
     lower: Mapped[float | None]
     upper: Mapped[float | None]
     expected: Mapped[str | None]
+    spc: Mapped[dict[str, Any] | None]

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Double, bindparam, cast, select, text
 from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.products.cell_rules import IncomingSpec, MatchingSpec
+from mes.products.chart_spec import ChartSpec
 from mes.products.models import BomItem, Characteristic, Part, ProductRevision, ReceivingColumn, Recipe, Step
 from mes.products.rules import (
     BomItemPlan,
@@ -175,6 +176,7 @@ async def _read_characteristics(session: ReadSession, revision_id: int) -> dict[
     found: dict[int, list[CharacteristicPlan]] = defaultdict(list)
     for row in (await session.execute(statement)).mappings():
         values = dict(row)
+        values["spc"] = ChartSpec.model_validate(values["spc"]) if values["spc"] else None
         found[values.pop("step_id")].append(CharacteristicPlan(**values))
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mes.products.cell_rules import IncomingSpec, MatchingSpec
+from mes.products.chart_spec import ChartSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class CharacteristicPlan:
     lower: float | None
     upper: float | None
     expected: str | None
+    spc: ChartSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ class StepPlan:
     text_count: int
     components: tuple[BomItemPlan, ...]  # those of the operations it refits or replaces too
     conditions: Conditions = Conditions()
+
+    @property
+    def is_blocked_by_signals(self) -> bool:
+        """Whether a signal of one of its charts stops the station."""
+        return any(c.spc is not None and "block" in c.spc.on_signal for c in self.characteristics)
 
     @property
     def is_main(self) -> bool:

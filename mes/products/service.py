@@ -87,11 +87,11 @@ _CHARACTERISTICS = Prepared(
     text(
         """
         INSERT INTO characteristic
-               (step_id, ordinal, name, kind, unit, count, "offset", lower, upper, expected)
-        SELECT s.id, r.ordinal, r.name, r.kind, r.unit, r.count, r."offset", r.lower, r.upper, r.expected
+               (step_id, ordinal, name, kind, unit, count, "offset", lower, upper, expected, spc)
+        SELECT s.id, r.ordinal, r.name, r.kind, r.unit, r.count, r."offset", r.lower, r.upper, r.expected, r.spc
         FROM jsonb_to_recordset(CAST(:rows AS jsonb))
              AS r (revision_id bigint, operation text, ordinal bigint, name text, kind text, unit text, count bigint,
-                   "offset" bigint, lower float8, upper float8, expected text)
+                   "offset" bigint, lower float8, upper float8, expected text, spc jsonb)
         JOIN step s ON s.revision_id = r.revision_id AND s.operation = r.operation ORDER BY s.id, r.ordinal
         """
     )
@@ -184,6 +184,7 @@ def _characteristic_rows(revision_id: int, spec: ProductSpec) -> list[dict[str, 
                     "lower": lower,
                     "upper": upper,
                     "expected": expected,
+                    "spc": c.spc and c.spc.model_dump(exclude_defaults=True),
                 }
             )
     return rows

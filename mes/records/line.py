@@ -53,6 +53,7 @@ _TOTALS = Prepared(
               WHERE u.state = 'in_process' AND o.state IN ('released', 'started', 'on_hold') GROUP BY 1) f
           ) AS in_process,
           (SELECT count(*) FROM hold WHERE released_at IS NULL) AS open_holds,
+          (SELECT count(*) FROM signal WHERE closed_at IS NULL) AS open_signals,
           (SELECT array_agg(serial) FROM (
               SELECT DISTINCT u.serial FROM hold h JOIN unit u ON u.id = h.unit_id
               WHERE h.released_at IS NULL AND u.order_id IS NOT NULL ORDER BY 1 LIMIT 50) h) AS held,
@@ -84,6 +85,7 @@ async def line_now(session: ReadSession) -> LineNow:
         finished=json.loads(totals["finished"] or "{}"),
         in_process=json.loads(totals["in_process"] or "{}"),
         open_holds=totals["open_holds"],
+        open_signals=totals["open_signals"],
         held_units=totals["held"] or [],
         orders=json.loads(totals["orders"] or "[]"),
     )

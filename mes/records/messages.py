@@ -93,6 +93,7 @@ class LineNow(Message):
     finished: dict[str, int]
     in_process: dict[str, int]
     open_holds: int
+    open_signals: Annotated[int, Field(description="Of control charts.")]
     held_units: list[str]
     orders: list[dict[str, Any]]
 

@@ -195,6 +195,7 @@ PERMITS: dict[str, Kind] = {
     ),
     "check failed": asked(R.CHECK_FAILED, "S-FAILED", "still"),
     "check due": asked(R.CHECK_DUE, "S-DUE", "still"),
+    "chart signalled": asked(R.SIGNAL_OPEN, "S-140", "still"),
     "first article open": asked(R.FIRST_ARTICLE_OPEN, "S-130", "still", lambda _: {"operator": "olga"}),
     "recipe wrong": asked(
         R.RECIPE_WRONG, "S-110", "still", lambda w: {"recipe_digest": f"{w.chance.getrandbits(256):064x}"}
@@ -334,6 +335,7 @@ REPORTS: dict[str, Kind] = {
     "worked uncertified": unasked(R.NOT_CERTIFIED, "S-100", taken("fresh"), lambda _: NAMED | {"operator": "dora"}),
     "worked with another recipe": unasked(R.RECIPE_WRONG, "S-110", taken("fresh")),
     "worked with another program": unasked(R.PROGRAM_WRONG, "S-120", taken("fresh")),
+    "worked though a chart had signalled": unasked(R.SIGNAL_OPEN, "S-140", taken("fresh")),
     "worked before the first article was signed": unasked(R.FIRST_ARTICLE_OPEN, "S-130", taken("fresh")),
     "worked with a tool out of calibration": unasked(R.CALIBRATION_DUE, "S-CAL", taken("fresh")),
     "worked where a check failed": unasked(R.CHECK_FAILED, "S-FAILED", taken("fresh")),

@@ -28,10 +28,14 @@ from mes.people.messages import CertificateRequest, CertificateWithdrawal, KeyNa
 from mes.people.service import certify, create_key, revoke_key, withdraw_certificate
 from mes.plan.messages import PlantFiles
 from mes.plan.service import apply_plan
+from mes.products.chart_spec import ChartSpec
 from mes.quality.dispositions import dispose
 from mes.quality.messages import ContainRequest, DisposeRequest, ReleaseHoldRequest, ReleaseRequest
 from mes.quality.queries import holds
 from mes.quality.service import contain, release_containment, release_hold
+from mes.spc.messages import BaselineSaid, ChartJudged, SignalSaid
+from mes.spc.service import keep_chart
+from mes.spc.subgroups import Charting
 from tests.build import line as build
 
 OK = {"ok": [True]}
@@ -39,6 +43,7 @@ NAMED: dict[str, Any] = {"operator": "ann", "second_operator": "bob"}
 FITTED = 300  # cells that a rack holds
 _AGO = timedelta(hours=2)
 _cycles = itertools.count(1)
+CHARTED = {"chart": "p", "rules": [1], "on_signal": ["block"]}
 _ROUTE: dict[str, dict[str, Any]] = {
     "010": {},
     "012": {},
@@ -47,6 +52,7 @@ _ROUTE: dict[str, dict[str, Any]] = {
     "110": {"recipe": "weld", "reads_back": True},
     "120": {"program": "P7"},
     "130": {"first_article": True},
+    "140": {"characteristics": [{"name": "ok", "kind": "boolean", "expected": True, "spc": CHARTED}]},
     "200": {},
     "210": {"after": ["200"]},
     "220": {"after": ["210"]},
@@ -262,6 +268,20 @@ async def _equipment(database: Database, state: State) -> None:
     for station, verdict in (("S-FAILED", "failed"), ("S-200", "passed")):
         check = CheckReport(station=station, kind="daily", verdict=verdict)
         state.numbers[station] = (await database.transact(record_check, check, build.ACTOR)).check
+    point = SignalSaid(position=0, rules=["nelson_1"], value=1.0, center=0.1, lower=0.0, upper=0.5, cycles=[1])
+    judged = ChartJudged(
+        part="U",
+        operation="140",
+        characteristic="ok",
+        station="S-140",
+        tool=None,
+        shape=Charting(ChartSpec.model_validate(CHARTED), 1).shape,
+        since=0,
+        upto=1,
+        baselines=[BaselineSaid(center=0.1, sigma=0.0, df=0.0, subgroups=25)],
+        signals=[point],
+    )
+    await database.transact(keep_chart, judged, build.ACTOR)
 
 
 async def _units(database: Database, state: State, began: datetime) -> None:

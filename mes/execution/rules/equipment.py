@@ -58,6 +58,14 @@ def calibrated(facts: Facts) -> str | None:
     return "; ".join(f"{tool.code}, due {tool.calibration_due}" for tool in over)
 
 
+def in_control(facts: Facts) -> str | None:
+    """A step whose control chart signalled waits until the cause was looked for, where its plan says so."""
+    step = facts.progress.step
+    if step is None or not step.is_blocked_by_signals:
+        return None
+    return "; ".join(said for operation, said in facts.station.signals if operation == step.operation)
+
+
 def article_signed(facts: Facts) -> str | None:
     """The first article after a change is signed by a second person before the next is begun. Plant rule 10."""
     step = facts.progress.step
@@ -114,6 +122,7 @@ RULES = (
     Rule(Reason.CHECK_FAILED, check_failed, is_covered=False),
     Rule(Reason.CHECK_DUE, check_due, BOARD),
     Rule(Reason.CALIBRATION_DUE, calibrated, QUALITY, is_covered=False),
+    Rule(Reason.SIGNAL_OPEN, in_control, QUALITY),
     # that a result has made the next one wait for a signature is known to the MES alone
     Rule(Reason.FIRST_ARTICLE_OPEN, article_signed, is_covered=False, is_safe_offline=False),
     Rule(Reason.RECIPE_WRONG, recipe, QUALITY, is_covered=False),

@@ -47,6 +47,7 @@ class StationFacts:
     checks: Sequence[CheckSeen] = ()
     due_h: Mapping[str, float] = field(default_factory=dict)  # kind of check -> hours it is good for
     open_article: str | None = None  # the first article that waits for its signature
+    signals: Sequence[tuple[str, str]] = ()  # open ones that block: operation, and what signalled
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     CHECK_FAILED = "check_failed"
     CHECK_DUE = "check_due"
     CALIBRATION_DUE = "calibration_due"
+    SIGNAL_OPEN = "signal_open"
     FIRST_ARTICLE_OPEN = "first_article_open"
     RECIPE_WRONG = "recipe_wrong"
     PROGRAM_WRONG = "program_wrong"
@@ -244,6 +245,12 @@ WORDS: dict[Reason, Words] = {
         "Calibrate the tool and write its next date into the plant's file.",
         _SUPERVISOR,
         "Worked with a tool out of calibration: {detail}.",
+    ),
+    Reason.SIGNAL_OPEN: Words(
+        "A control chart of {station} signalled: {detail}.",
+        "Look for the cause, and close the signal.",
+        _BOARD,
+        "Worked at a station whose control chart had signalled: {detail}.",
     ),
     Reason.FIRST_ARTICLE_OPEN: Words(
         "The first article waits for its signature: {detail}.",

@@ -1,0 +1,1 @@
+"""Charts, rules, capability and gauge studies, against published examples and other implementations."""
