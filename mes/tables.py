@@ -15,6 +15,7 @@ from mes.people import models as people
 from mes.plant import models as plant
 from mes.products import models as products
 from mes.quality import models as quality
+from mes.seal import models as seal
 from mes.shipping import models as shipping
 from mes.table import Table
 from mes.units import models as units
@@ -36,6 +37,7 @@ ALL = (
     plant,
     products,
     quality,
+    seal,
     shipping,
     units,
 )
@@ -72,4 +74,7 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "lot_grading": (),
     "kit_cell": ("ended_at", "ended_by"),
     "crate_unit": ("taken_out_at", "taken_out_by"),
+    "seal_stream": (),
+    "seal": (),
+    "seal_part": (),
 }
