@@ -104,6 +104,8 @@ def _sentences(verdict: Any, anchor: Any) -> list[str]:
         said.append(f"The newest is seal {newest.id} of {newest.at:%Y-%m-%d %H:%M:%S} UTC.")
     if anchor:
         said.append(f"The anchor of {anchor.at:%Y-%m-%d %H:%M:%S} UTC holds: seal {anchor.seal} is in the chain.")
+        if newest.id > anchor.seal:
+            said.append(f"It doesn't vouch for the {newest.id - anchor.seal:,} seals after it.")
     if verdict.unsealed:
         said.append(f"{verdict.unsealed:,} rows are not sealed yet; a running MES seals them within seconds.")
     return said

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mes import clock
@@ -21,6 +22,17 @@ ADD = """
     WITH c AS (INSERT INTO containment (question, reason, opened_at, opened_by)
                VALUES ('{"n": 1}', 'load', now(), 'test') RETURNING id)
     INSERT INTO recipe (name, digest, parameters) SELECT 'r', 'd' || id, '{}' FROM c RETURNING id
+"""
+CERTIFY = """
+    INSERT INTO certificate (person, name, granted_at, granted_by, expires_at)
+    VALUES ('ann', 'HV', now(), 'test', now()) RETURNING id
+"""
+WITHDRAW = """
+    UPDATE certificate SET withdrawn_at = now(), withdrawn_by = 'test', withdraw_reason = 'load' WHERE id = $1
+"""
+COUNT = """
+    SELECT (SELECT count(*) FROM containment), (SELECT count(*) FROM recipe), (SELECT count(*) FROM certificate),
+           (SELECT count(closing_id) FROM certificate), (SELECT count(withdrawn_at) FROM certificate)
 """
 DRAW = "SELECT nextval('cycle_id_seq')"
 FIND = (
@@ -65,20 +77,24 @@ async def test_a_number_drawn_early_and_seen_late_is_waited_for(database: Databa
 
 async def test_beside_writers_that_end_out_of_order_nothing_is_missed(database: Database, database_name: str) -> None:
     chance, end = random.Random(7), clock.now() + timedelta(seconds=5)
-    written = 0
 
     async def write() -> None:
-        nonlocal written
         connection = await application(database_name)
+        certificate = None
         while clock.now() < end:
             transaction = connection.transaction()
             await transaction.start()
             for _ in range(chance.randrange(1, 4)):
                 await connection.execute(ADD)
                 await asyncio.sleep(chance.choice((0, 0, 0.001, 0.01, 0.2)))
+            closed = certificate and chance.random() < 0.5
+            if closed:
+                await connection.execute(WITHDRAW, certificate)
+            new = await connection.fetchval(CERTIFY)
             is_kept = chance.random() < 0.8
             await (transaction.commit() if is_kept else transaction.rollback())
-            written += is_kept
+            if is_kept:
+                certificate = new
         await connection.close()
 
     async def seal() -> None:
@@ -93,20 +109,37 @@ async def test_beside_writers_that_end_out_of_order_nothing_is_missed(database: 
     await Sealer(database).turn()
     verdict = await verify_all(database)
     async with database.reading() as session:
-        rows = await session.driver.fetchval("SELECT count(*) FROM containment")
-    assert written
-    assert rows > 50
-    assert (verdict.misfit, verdict.unsealed, verdict.rows) == (None, 0, 2 * rows)
+        *rows, withdrawn = await session.driver.fetchrow(COUNT)
+    assert min(rows) > 10
+    assert rows[-1] == withdrawn
+    assert (verdict.misfit, verdict.unsealed, verdict.rows) == (None, 0, sum(rows))
+
+
+async def test_the_application_may_add_seals_and_no_more(database: Database, database_name: str) -> None:
+    connection = await application(database_name)
+    try:
+        for attack in (
+            "INSERT INTO seal_stream OVERRIDING SYSTEM VALUE SELECT * FROM seal_stream",
+            "UPDATE seal SET hash = ''",
+            "DELETE FROM seal_part",
+            "UPDATE certificate SET closing_id = 1",
+            "SELECT setval('act_id_seq', 1)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(attack)
+    finally:
+        await connection.close()
 
 
 async def test_a_turn_costs_the_same_however_many_rows(plant: Database, statements: list[str]) -> None:
     sealer, counts = Sealer(plant), []
-    await sealer.turn()
-    for count in (10, 2000):
-        await build.receive_file(plant, f"CELL-{count}", "CELL-LFP-15", build.cell_file(f"X{count}C", count))
-        statements.clear()
-        assert await sealer.turn() > 2 * count
-        counts.append(len(statements))
+    with clock.held(clock.now()):  # a new minute would be told
+        await sealer.turn()
+        for count in (10, 2000):
+            await build.receive_file(plant, f"CELL-{count}", "CELL-LFP-15", build.cell_file(f"X{count}C", count))
+            statements.clear()
+            assert await sealer.turn() > 2 * count
+            counts.append(len(statements))
     assert counts[0] == counts[1]
     assert counts[0] < 20
     statements.clear()
