@@ -7,7 +7,7 @@ SPEED ?= 200
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate simulate-mutants check format lint types contracts lock clean
+.PHONY: help setup demo test simulate simulate-mutants faults check format lint types contracts lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ simulate: setup ## shifts of random stations, audited; SEEDS=1000 FIRST=1 STEPS=
 
 simulate-mutants: setup ## deliberate faults, each of which the simulation must find
 	@$(BIN)/python -m tests.simulation --mutants --seeds $(or $(SEEDS),200) --steps $(or $(STEPS),300)
+
+faults: setup ## a shift of ten stations under random faults, and its table; FAULTS=100 SEED=1
+	@$(BIN)/python -m tests.faults --faults $(or $(FAULTS),100) --seed $(or $(SEED),1)
 
 format: setup
 	@$(BIN)/ruff format --check .

@@ -4,13 +4,31 @@ import logging
 import re
 import secrets
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
+from typing import TextIO, cast
 
 import structlog
 
 HEADER = "X-Request-Id"
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _SAFE = re.compile(r"[\w.:/-]{1,100}")
+
+
+class _Unfailing:
+    """A stream whose lines may be lost: a disk that is full of logs must not end what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def begin_request(received: str | None) -> str:
@@ -42,14 +60,15 @@ def configure(log_format: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
+    stream = cast(TextIO, _Unfailing(sys.stderr))
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.INFO), force=True)
     for noisy in ("asyncua", "httpx", "httpcore", "uvicorn.access"):

@@ -17,6 +17,8 @@ CartonCode = Annotated[_Marked, BeforeValidator(taking("sscc", "licence_plate", 
 CycleNumber = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
 PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"  # PostgreSQL's text holds no NUL, and no reader wants the others
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=PRINTABLE)]
+# What a supplier's file says: a code as above, or any name.
+CartonName = Annotated[CartonCode | Name, Field(union_mode="left_to_right")]
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True, pattern=PRINTABLE)]
 Amount = Annotated[
     Decimal,

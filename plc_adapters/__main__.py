@@ -1,6 +1,7 @@
 """The gateway's command line: serve the stations of a mapping file, check such a file, look after dead letters."""
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated
 
 import stamina.instrumentation
 import typer
+import uvloop
 from pydantic import SecretStr
 
 from mes.errors import Malformed, MesError
@@ -83,7 +85,9 @@ def run(
     if metrics_port is not None:
         metrics.publish(metrics_port)
     access = Access(Pki(pki), secrets)
-    asyncio.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
+    gc.freeze()  # what was loaded stays: looking through it again and again would keep the stations waiting
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(line, (url, key), dead_letters, (spool, spool_mb), access))
 
 
 @cli.command("check-map")

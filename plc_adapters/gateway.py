@@ -13,7 +13,8 @@ from mes.log import begin_request
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import Door, HttpDoor, NotUnderstood
-from plc_adapters.keeping import KeepingDoor, Known
+from plc_adapters.keeping import KeepingDoor
+from plc_adapters.known import Known
 from plc_adapters.links import Links
 from plc_adapters.mapping import LineMap
 from plc_adapters.opcua.pki import Access, watch_expiry
@@ -49,7 +50,7 @@ async def run_gateway(
     if len(plain) < len(codes):
         await asyncio.to_thread(access.pki.own)  # made at the first start, so that PLCs can be told to trust it
     async with HttpDoor(url, key) as mes, asyncio.TaskGroup() as tasks:
-        door = KeepingDoor(mes, spool, known, letters)
+        door = KeepingDoor(mes, spool, known, letters, refuses_after_s=line.refuses_after_s)
         await door.recall()
         tasks.create_task(links.keep_telling(door), name="links")
         tasks.create_task(door.forward(), name="forward")

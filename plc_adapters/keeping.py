@@ -1,7 +1,7 @@
 """The door that is always open: the MES where it answers; else this PC's own answers, and its disk."""
 
 import asyncio
-from collections import defaultdict
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -20,15 +20,12 @@ from mes.execution.messages import (
     RecipeAnswer,
     ReportAnswer,
     ResultReport,
-    Verdict,
 )
-from mes.execution.rules.progress import choose_step
-from mes.execution.standing import STANDING, CycleStanding, Decision, Standing, decide, progress_of, refuse
-from mes.measurements.rules import judge
-from mes.products.rules import StepPlan
+from mes.execution.standing import STANDING
 from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import DoorClosed, NotUnderstood
+from plc_adapters.known import Known, touched
 from plc_adapters.port import KEPT, Problem, Reported, Turn
 from plc_adapters.spool import ALARM, Entry, Spool, SpoolFull, units_of
 
@@ -37,6 +34,9 @@ M = TypeVar("M", PermitRequest, ResultReport)
 A = TypeVar("A")
 AT_ONCE = 8  # entries under way to the MES; those of one unit one after the other
 REMEMBER_EVERY_S = 30.0
+WHOLE_EVERY_S = 30.0
+FOLLOW_S, TOGETHER_S = 5.0, 0.5  # how long to wait for what changes; what changes within a moment is read at once
+TRIED_EVERY_S = 1.0  # what waits for the MES: soon there when it is back, and no load while it is away
 
 
 class MesDoor(Protocol):
@@ -68,66 +68,17 @@ class MesDoor(Protocol):
         """Tell what was answered without the MES."""
         ...
 
-    async def standing(self, stations: list[str]) -> bytes:
-        """Read what is to be kept for these stations, as JSON."""
+    async def standing(self, stations: Sequence[str], serials: Sequence[str] = ()) -> bytes:
+        """Read what is to be kept for these stations, as JSON; of these serials alone, if there are any."""
         ...
 
+    async def newest_event(self) -> int:
+        """Where the MES's stream of events ends now."""
+        ...
 
-class Known:
-    """What the gateway knows for itself: the record as it last read it, and the cycles it has heard of since."""
-
-    def __init__(self, most_age: timedelta) -> None:
-        self.most_age = most_age
-        self.standing: Standing | None = None
-        self.read_at: datetime | None = None  # when it was last seen to be the record, by this PC's clock
-        self.taken = asyncio.Event()
-        self._own: defaultdict[str, list[CycleStanding]] = defaultdict(list)
-
-    def take(self, standing: Standing, at: datetime) -> None:
-        """Take what was read; the cycles that it holds are the record's now."""
-        self.standing, self.read_at = standing, at
-        self.taken.set()
-        for serial, cycles in list(self._own.items()):
-            subject = standing.subjects.get(serial)
-            keys = {cycle.key for cycle in subject.cycles} if subject else set()
-            left = [one for one in cycles if one.key not in keys and at - one.heard_at < self.most_age]
-            if left:
-                self._own[serial] = left
-            else:
-                del self._own[serial]
-
-    def heard(self, report: ResultReport, verdict: Verdict | None = None) -> Verdict:
-        """Note a result; its verdict: the MES's, or else by the limits that are known and the station's own."""
-        step = self.step_of(report)
-        judged = verdict or _judged(report, step)
-        if step is not None:
-            key, at = f"{report.station}/{report.cycle}", report.heard_at or clock.now()
-            if key not in {one.key for one in self._own[report.serial]}:
-                cycle = CycleStanding(key, 0, step.operation, judged == "passed", report.ended_at, at)
-                self._own[report.serial].append(cycle)
-        return judged
-
-    def decide(self, request: PermitRequest, at: datetime) -> Decision:
-        """Answer a request by what is known, if that isn't too old."""
-        if self.standing is None or self.read_at is None:
-            return refuse(request, "the gateway knows nothing of the record yet")
-        if (age := at - self.read_at) > self.most_age or age < -timedelta(seconds=5):
-            most = self.most_age.total_seconds()
-            return refuse(
-                request, f"what the gateway knows is {age.total_seconds():.0f} s old, at most {most:.0f} allowed"
-            )
-        return decide(self.standing, request, self._own.get(request.serial, ()), at)
-
-    def step_of(self, message: PermitRequest | ResultReport) -> StepPlan | None:
-        """The step that a message is about, as far as is known."""
-        if self.standing is None or message.station not in self.standing.stations:
-            return None
-        subject = self.standing.subjects.get(message.serial)
-        plan = self.standing.plans.get(subject.revision_id) if subject else None
-        if subject is None or plan is None:
-            return None
-        progress = progress_of(subject, plan, self._own.get(message.serial, ()))
-        return choose_step(progress, self.standing.stations[message.station].facts.operations, message.operation)
+    async def events(self, after: int, wait_s: float) -> tuple[list[dict[str, Any]], int]:
+        """What was told past an event, waiting for the first; and where to go on."""
+        ...
 
 
 class KeepingDoor:
@@ -210,24 +161,53 @@ class KeepingDoor:
                 for task in done - {news}:
                     del busy[task]
 
-    async def keep_known(self, stations: Sequence[str], every_s: float = 5.0) -> None:
-        """Read what is kept of the record again and again, and keep it over a restart."""
-        written_at = clock.now() - timedelta(seconds=REMEMBER_EVERY_S)
+    async def keep_known(self, stations: Sequence[str], every_s: float = WHOLE_EVERY_S) -> None:
+        """Keep what is known fresh, and over a restart: read it whole, then whatever changes.
+
+        Whole again every so often, should something have changed and told nothing.
+        """
+        self._written_at = clock.now() - timedelta(seconds=REMEMBER_EVERY_S)
         while True:
             try:
-                asked_at = clock.now()
-                body = await self._mes.standing(list(stations))
-                self.known.take(await asyncio.to_thread(STANDING.validate_json, body), asked_at)
-                if (asked_at - written_at).total_seconds() >= REMEMBER_EVERY_S:
-                    await self.spool.remember("standing", f"{asked_at.isoformat()}\n{body.decode()}")
-                    written_at = asked_at
+                event = await self._mes.newest_event()  # before what is read: what happens meanwhile is told again
+                await self._read(stations)
+                await self._follow(stations, event, every_s)
             except (DoorClosed, SpoolFull):
-                pass  # the door says once that it is closed; what is known grows old
+                # the door says once that it is closed; what is known grows old
+                await asyncio.sleep(TRIED_EVERY_S)
             except ValidationError as error:
                 log.error("standing_of_another_version", problem=str(error.errors(include_url=False)[:2]))
-            age = (clock.now() - self.known.read_at).total_seconds() if self.known.read_at else -1
-            metrics.known_age.set(age)
-            await asyncio.sleep(every_s if not self._mes.is_closed else 1.0)
+                await asyncio.sleep(WHOLE_EVERY_S)
+            self._show_age()
+
+    async def _follow(self, stations: Sequence[str], event: int, for_s: float) -> None:
+        """Read what changes for so long, or until something changed of who knows which units."""
+        until = time.monotonic() + for_s
+        while (left_s := until - time.monotonic()) > 0:
+            self._show_age()
+            await asyncio.sleep(min(TOGETHER_S, left_s))
+            asked_at = clock.now()
+            events, event = await self._mes.events(event, min(FOLLOW_S, left_s))
+            serials = touched(events)
+            if serials is None:
+                return
+            if serials:
+                await self._read(stations, sorted(serials))
+            else:
+                self.known.confirm(asked_at)
+
+    async def _read(self, stations: Sequence[str], serials: Sequence[str] = ()) -> None:
+        asked_at = clock.now()
+        waiting = {f"{entry.station}/{entry.cycle}" for entry in self.spool.waiting.values()}
+        body = await self._mes.standing(stations, serials)
+        self.known.take(await asyncio.to_thread(STANDING.validate_json, body), asked_at, waiting)
+        if self.known.standing and (asked_at - self._written_at).total_seconds() >= REMEMBER_EVERY_S:
+            self._written_at = asked_at
+            whole = await asyncio.to_thread(STANDING.dump_json, self.known.standing)
+            await self.spool.remember("standing", f"{asked_at.isoformat()}\n{whole.decode()}")
+
+    def _show_age(self) -> None:
+        metrics.known_age.set((clock.now() - self.known.read_at).total_seconds() if self.known.read_at else -1)
 
     async def _try(
         self, message: M, asks: Callable[[M], Awaitable[A]], within_s: float, *, is_patient: bool = False
@@ -317,7 +297,7 @@ class KeepingDoor:
                 break
             except DoorClosed:
                 await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, 5.0)
+                wait_s = min(wait_s * 2, TRIED_EVERY_S)
             except NotUnderstood as error:
                 if isinstance(message, ResultReport):
                     heard = Reported(Turn("spool", entry.id), message)
@@ -334,12 +314,3 @@ class KeepingDoor:
         told = await self._mes.offline(permit)
         for one in told.contradictions:
             log.warning("permit_contradicted", station=told.station, serial=told.serial, why=one.text)
-
-
-def _judged(report: ResultReport, step: StepPlan | None) -> Verdict:
-    if step is None or report.verdict == "failed":
-        return report.verdict
-    drawn: defaultdict[str, set[int]] = defaultdict(set)
-    for curve in report.curves:
-        drawn[curve.characteristic].add(curve.ordinal)
-    return "failed" if judge(step, report.values, drawn).failures else "passed"

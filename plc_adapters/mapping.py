@@ -169,10 +169,12 @@ class LineMap(Part):
     """A mapping file: the gateway's name and its stations.
 
     `offline_for_s`: how old what the gateway knows may be when it answers permits without the MES; 0: it never does.
+    `refuses_after_s`: while the MES has been away for less, a permit that would be refused waits for it to come back.
     """
 
     gateway: Name
     offline_for_s: Annotated[float, Field(ge=0, le=86_400)] = 900
+    refuses_after_s: Annotated[float, Field(ge=0, le=60)] = 10
     stations: Annotated[list[StationMap], Field(min_length=1, max_length=500)]
 
     @model_validator(mode="before")

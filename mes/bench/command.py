@@ -120,6 +120,34 @@ def match(
         )
 
 
+@bench.command()
+def gateway(
+    stations: Annotated[list[int] | None, typer.Option(help="Stations, e.g. 50; may be given several times.")] = None,
+    pace_s: Annotated[float, typer.Option(help="Seconds between a station's requests.", min=0.1)] = 5,
+    seconds: Annotated[float, typer.Option(help="Seconds of a round, beside its start.", min=1)] = 30,
+    rounds: Annotated[int, typer.Option(help="Rounds; medians are shown.", min=1)] = 3,
+    handshakes: Annotated[
+        int, typer.Option(help="Handshakes, as fast as they go, over which memory is watched.")
+    ] = 5000,
+    soak: Annotated[bool, typer.Option("--soak", help="100,000 handshakes instead.")] = False,
+    security: Annotated[str, typer.Option(help="Of the links of both: encrypted or none.")] = "encrypted",
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Time PLCs' permits, from raising the counter to seeing the answer, through OPC UA, gateway, MES and back.
+
+    echo: the same PLCs and links, answered at once by a bare OPC UA client without payload, gateway or MES, in turn
+    with the gateway. A handshake is a permit and a result of 60 values. PLCs publish every 50 ms, to both.
+    """
+    from mes.bench.gateway import Load, figures_of, measure_gateway, soak_of
+
+    loads = [Load(count, pace_s, max(1, round(seconds / pace_s))) for count in stations or (10, 50, 200)]
+    measured = measure_gateway(loads, rounds, soak_of(100_000 if soak else handshakes), security, workers)
+    figures = {"pace_s": pace_s, **figures_of(measured)}
+    goals = {"p99_over_echo_ms_50": "<= 25", "soak_growth_mb": "0", "wrong": "0"}
+    show(f"gateway, {rounds} rounds of {seconds:g} s, links {security}", figures, goals, as_json)
+
+
 @bench.command("import")
 def import_(
     cells: Annotated[int, typer.Option(help="Cells in the file.", min=1000, max=2_000_000)] = 1_000_000,

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from mes.cells.messages import ColumnMap
+from mes.codes.gs1 import find_sscc
 from mes.errors import Malformed
 from mes.sheet import SHOWN_ERRORS, Row, table
 
@@ -218,12 +219,15 @@ def _plainly(column: ColumnMap, read: pl.Expr) -> pl.Expr:
         plain = pl.when(read.str.contains(f"^{_MOMENT}$")).then(read.str.head(19).str.replace(" ", "T", literal=True))
         moment = plain.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False)
         return moment.dt.replace_time_zone("UTC")
-    return pl.when(read != "").then(read.str.head(80))
+    is_code = read.str.starts_with("00") if column.field == "carton" else pl.lit(value=False)
+    return pl.when((read != "") & ~is_code).then(read.str.head(80))
 
 
 def _reader(column: ColumnMap) -> Callable[[str, ColumnMap], Any] | None:
     """Who reads, or refuses, what isn't plainly right; no one: any text is right."""
-    named = {"serial": _read_serial, "measured_at": _read_moment} | dict.fromkeys(_UNIT_OF, _read_number)
+    named = {"serial": _read_serial, "carton": _read_carton, "measured_at": _read_moment} | dict.fromkeys(
+        _UNIT_OF, _read_number
+    )
     return named.get(column.field)
 
 
@@ -238,6 +242,11 @@ def _read_serial(read: str, column: ColumnMap) -> str:
     if not re.fullmatch(_SERIAL, read):
         raise _Unreadable(f"a serial in '{column.heading}': letters, digits and . _ : / + # -")
     return read
+
+
+def _read_carton(read: str, _: ColumnMap) -> str | None:
+    """As its label is scanned: an SSCC without its application identifier."""
+    return find_sscc(read) or read[:80] or None
 
 
 def _read_number(read: str, column: ColumnMap) -> float:

@@ -13,6 +13,7 @@ from datetime import date
 
 from mes.codes.unreadable import Unreadable
 
+_DIGITS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _SYMBOLS = "123456789ABCDEFGHJKLMNPRSTVWXY"
 _MONTHS = "123456789ABC"
 _DAYS = _SYMBOLS + "0"
@@ -50,6 +51,13 @@ def decode(text: str) -> BatteryCode:
     except ValueError as error:
         raise Unreadable(text, f"a date (year, month, day) in place of {made}") from error
     return BatteryCode(maker, kind, chemistry, spec, traceability, day, serial)
+
+
+def serial(number: int) -> str:
+    """Write a number as a code's serial: other numbers, other serials; ValueError beyond some 52 thousand million."""
+    if not 0 <= number < len(_DIGITS) ** 7:
+        raise ValueError(f"{number}: a battery code's serial holds 0 to {len(_DIGITS) ** 7 - 1}")
+    return "".join(_DIGITS[number // len(_DIGITS) ** place % len(_DIGITS)] for place in range(6, -1, -1))
 
 
 def encode(

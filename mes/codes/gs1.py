@@ -35,15 +35,16 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0].rstrip(".")[:200]
 
 
-def is_sscc(text: str) -> bool:
-    """Whether these are the 18 digits of an SSCC, its check digit right."""
-    if not re.fullmatch(r"[0-9]{18}", text):
-        return False
+def find_sscc(text: str) -> str | None:
+    """The 18 digits of an SSCC, alone or behind their application identifier 00, its check digit right; or None."""
+    found = re.fullmatch(r"(?:00)?([0-9]{18})", text)
+    if found is None:
+        return None
     try:
-        Sscc.parse(text)
+        Sscc.parse(found[1])
     except ParseError:
-        return False
-    return True
+        return None
+    return found[1]
 
 
 def sscc(extension: int, company_prefix: str, serial_reference: int) -> str:

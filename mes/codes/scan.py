@@ -65,8 +65,8 @@ def read(text: str) -> Scan:
         return _of(text, "gs1", gs1.decode(code.removeprefix(iso15434.GS)))
     if not _PLAIN.fullmatch(code):
         raise Unreadable(text, "a serial or lot number: letters, digits and . _ : / + # -, or a code that carries one")
-    if gs1.is_sscc(code):
-        return Scan(text, "sscc", serial=code, sscc=code)
+    if sscc := gs1.find_sscc(code):
+        return Scan(text, "sscc", serial=code, sscc=sscc)  # a serial may look like one: whoever asks for it gets it
     if gbt34014.looks_like(code):
         return _battery(text, code)
     return Scan(text, "plain", serial=code, lot=code)
@@ -95,7 +95,8 @@ def _battery(text: str, code: str) -> Scan:
 
 def is_plain(text: str) -> bool:
     """Whether a text can be taken as it stands, without a look into it: what a PLC sends, and most scans."""
-    return text[:1].isalnum() and text[:4].lower() != "http" and text.isprintable()
+    is_code = text[:4].lower() == "http" or text[:2] == "00"  # a link, or an SSCC behind its application identifier
+    return text[:1].isalnum() and not is_code and text.isprintable()
 
 
 def taking(*fields: Literal["serial", "lot", "sscc", "licence_plate"]) -> Callable[[object], object]:

@@ -3,7 +3,7 @@ breaks. The same before the work, of what a station is about to do, and after it
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from mes.execution.rules.words import Reason
 from mes.execution.seen import LotSeen, OpenHold, Seen
 from mes.execution.subject import Subject
 from mes.genealogy.service import Fit
-from mes.kits.rules import judge_slots, kitted
+from mes.kits.rules import KitSeen, judge_slots, kitted
 from mes.materials.queries import LotRow
 from mes.products.rules import BomItemPlan, StepPlan
 from mes.units.queries import UnitRow
@@ -31,7 +31,8 @@ class Fitting:
     fits: list[Fit] = field(default_factory=list)
     removed: list[tuple[UnitRow, Removal]] = field(default_factory=list)
     used: dict[int, Decimal] = field(default_factory=dict)
-    from_kit: dict[int, int] = field(default_factory=dict)  # position -> the cell fitted there, of a unit with a kit
+    kit: KitSeen | None = None  # that cells are fitted from, without those that come out
+    from_kit: dict[int, int] = field(default_factory=dict)  # position -> the cell fitted there
     broken: defaultdict[Reason, list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -168,25 +169,26 @@ def _put_in(
 
 
 def _judge_kit(fitting: Fitting, record: _Record) -> None:
-    """Whether the cells come from the unit's kit, each at its position."""
-    plan, step = record.subject.plan, record.step
-    if plan is None or plan.matching is None or step is None:
-        return
-    part_id, seen = kitted(plan).part_id, record.seen
-    offered = {f.position: f.child_id for f in fitting.fits if f.part_id == part_id and f.child_id and f.position}
-    if not offered:
-        return
-    serials = {unit.id: unit.serial for unit in record.units.values()}
-    if seen.kit is None:
-        if step.conditions.from_kit:
+    """Whether the cells come from the unit's kit, each at its position, and none from the kit of another."""
+    plan, step, seen = record.subject.plan, record.step, record.seen
+    out = {unit.id for unit, _ in fitting.removed}
+    reserved = {unit: kit for unit, kit in seen.reserved.items() if unit not in out}
+    fits = {fit.child_id: fit for fit in fitting.fits if fit.child_id is not None}
+    wrong = {unit: f"it is reserved in kit {reserved[unit]}" for unit in fits if unit in reserved}
+    if plan is not None and plan.matching is not None and step is not None:
+        part_id = kitted(plan).part_id
+        offered = {f.position: unit for unit, f in fits.items() if f.part_id == part_id and f.position is not None}
+        if seen.kit is None and offered and step.conditions.from_kit:
             fitting.broken[Reason.KIT_MISSING].append(f"{len(offered)} cells are to be fitted")
-        wrong = {p: f"it is reserved in kit {seen.reserved[u]}" for p, u in offered.items() if u in seen.reserved}
-    else:
-        cells = {p: seen.offered[u] for p, u in offered.items() if u in seen.offered}
-        wrong = judge_slots(seen.kit, cells, seen.reserved, plan)
-        fitting.from_kit = offered
-    for position, why in sorted(wrong.items()):
-        fitting.broken[Reason.NOT_FROM_KIT].append(f"{serials[offered[position]]} at {position}: {why}")
+        elif seen.kit is not None and offered:
+            left = {position: cell for position, cell in seen.kit.cells.items() if cell.id not in out}
+            fitting.kit, fitting.from_kit = replace(seen.kit, cells=left), offered
+            cells = {position: seen.offered[unit] for position, unit in offered.items() if unit in seen.offered}
+            judged = judge_slots(fitting.kit, cells, reserved, plan)
+            wrong = {offered[position]: why for position, why in judged.items()}
+    serials = {unit.id: unit.serial for unit in record.units.values()}
+    for unit, why in sorted(wrong.items(), key=lambda item: fits[item[0]].position or 0):
+        fitting.broken[Reason.NOT_FROM_KIT].append(f"{serials[unit]} at {fits[unit].position}: {why}")
 
 
 def _place(

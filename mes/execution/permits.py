@@ -71,8 +71,9 @@ async def record_offline_permit(session: Session, message: OfflinePermit) -> Off
     is_refused = seen.permit_id is not None and not seen.permit_granted
     is_held = any(one.reason.startswith(what) and one.unit_id == subject.unit_id for one in seen.holds)
     if seen.permit_id is not None and not (message.granted and is_refused and not is_held):
-        session.repeated()
-        return answer
+        if message.granted or is_refused:
+            session.repeated()
+        return answer  # refused, though the record has a permit that its gateway never heard of: the journal says so
     if seen.permit_id is None and seen.station_id is not None:
         details = asked.judgement.details | {code.value: said for code, said in message.details.items()}
         _store(session, request, asked, message.refusals, details, (asked_at, message.facts_at or asked_at))

@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
+from mes.kits.queries import CELL, KNOWN_OF_CELL
 from mes.statement import Prepared
 
 
@@ -141,7 +142,9 @@ _CHILDREN = _Part(
     (SELECT array_agg(h.id) FROM hold h JOIN unit u ON u.id = h.unit_id
      WHERE h.released_at IS NULL AND h.unit_id = ANY(:child_ids)
        AND EXISTS (SELECT FROM step p WHERE p.revision_id = u.revision_id AND p.operation = h.at_operation)
-    ) AS units_behind
+    ) AS units_behind,
+    (SELECT json_agg(json_build_array(y.unit_id, k.number))::text FROM kit_cell y JOIN kit k ON k.id = y.kit_id
+     WHERE y.unit_id = ANY(:child_ids) AND y.ended_at IS NULL) AS reserved
     """,
     """
     LEFT JOIN LATERAL (
@@ -150,21 +153,15 @@ _CHILDREN = _Part(
     """,
 )
 _KIT = _Part(
-    """
+    f"""
     (SELECT json_build_array(k.id, k.number, (
-            SELECT json_agg(json_build_array(c.position, c.unit_id, g.capacity_ah, g.acir_mohm, u.lot_id, g.grade,
-                                             l.supplier))
-            FROM kit_cell c JOIN unit u ON u.id = c.unit_id LEFT JOIN lot l ON l.id = u.lot_id
-            LEFT JOIN cell_grade g ON g.unit_id = c.unit_id AND g.ended_at IS NULL
-            WHERE c.kit_id = k.id AND c.ended_at IS NULL))::text
+            SELECT json_agg(json_build_array(y.position, {CELL}))
+            FROM kit_cell y JOIN unit u ON u.id = y.unit_id {KNOWN_OF_CELL}
+            WHERE y.kit_id = k.id AND y.ended_at IS NULL))::text
      FROM kit k WHERE k.unit_id = :parent_id AND k.state <> 'released') AS kit,
-    (SELECT json_agg(json_build_array(u.id, g.capacity_ah, g.acir_mohm, u.lot_id, g.grade, l.supplier, (
-            SELECT k.number FROM kit_cell c JOIN kit k ON k.id = c.kit_id
-            WHERE c.unit_id = u.id AND c.ended_at IS NULL)))::text
-     FROM unit u LEFT JOIN lot l ON l.id = u.lot_id
-     LEFT JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL
-     WHERE u.id = ANY(:child_ids)) AS offered
-    """
+    (SELECT json_agg(json_build_array({CELL}))::text
+     FROM unit u {KNOWN_OF_CELL} WHERE u.id = ANY(:child_ids)) AS offered
+    """  # noqa: S608 - of constants
 )
 _LOTS = _Part(
     """

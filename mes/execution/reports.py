@@ -30,6 +30,7 @@ from mes.execution.subject import (
 )
 from mes.genealogy import service as genealogy
 from mes.kits import service as kits
+from mes.kits.queries import lock_kit_of
 from mes.materials import service as materials
 from mes.materials.queries import LotRow
 from mes.materials.rules import Event as LotEvent
@@ -55,6 +56,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     """*This happened.* Records it whole, judges it, and says what it breaks; a repeat gets the same answer again."""
     known, lots = await lock_named(session, *named_by(message), reporting=message.station)
     subject = await find_subject(session, message.serial, known, lots)
+    await _lock_kit(session, message, subject)
     seen = await see_subject(session, message, subject, known, lots, session.at)
     if seen.cycle_answer is not None:
         _require_same(session, message, seen)
@@ -73,9 +75,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         fitting = compare(message, progress, subject, seen, known, lots, begun)
     facts = await gather(session, message, subject, seen, progress, fitting.broken, begun)
     verdicts = judge_report(facts, seen.waivers, cycle=message.cycle, was_permitted=seen.permit_granted)
-    said = verdicts.broken
-    # what let the work begin stands on its cycle too
-    waived = sorted({*verdicts.waived, *(seen.permit_waivers if seen.permit_granted else ())})
+    said, waived = verdicts.broken, _waived(seen, verdicts)
     state = await _advance(session, subject, seen, progress, verdict, is_clean=not said)
     answer = answers.report(message, step, verdict, judged, said, waived, state)
     cycle_id = await _take_out(session, message, subject, fitting)
@@ -103,6 +103,17 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
     return answer
 
 
+def _waived(seen: Seen, verdicts: Judgement) -> list[int]:
+    """The waivers that a cycle used: what let the work begin stands on it too."""
+    return sorted({*verdicts.waived, *(seen.permit_waivers if seen.permit_granted else ())})
+
+
+async def _lock_kit(session: Session, message: ResultReport, subject: Subject) -> None:
+    """Keep the kit that cells are fitted from as it is, before anyone looks at it: it is used, or released."""
+    if subject.unit and subject.plan and subject.plan.matching and (message.components or message.removals):
+        await lock_kit_of(session, subject.unit.id)
+
+
 async def _take_out(session: Session, message: ResultReport, subject: Subject, fitting: Fitting) -> int | None:
     """Close the places of what came out and send it where the report says; the cycle's number, drawn for it."""
     if subject.unit is None or not fitting.removed:
@@ -116,8 +127,8 @@ async def _use_kit(session: Session, serial: str, seen: Seen, fitting: Fitting) 
     """Note what became of kits: cells that came out are in none, and those that were fitted sit where they sit."""
     if out := [unit.id for unit, _ in fitting.removed]:
         await kits.end_cells(session, out, f"taken out of {serial}")
-    if seen.kit is not None and fitting.from_kit:
-        await kits.use_kit(session, seen.kit.id, fitting.from_kit)
+    if fitting.kit is not None:
+        await kits.use_kit(session, fitting.kit, fitting.from_kit)
     elif elsewhere := [fit.child_id for fit in fitting.fits if fit.child_id in seen.reserved]:
         await kits.end_cells(session, elsewhere, f"fitted in {serial}")
 

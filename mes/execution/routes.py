@@ -75,12 +75,15 @@ async def report_result(request: Request) -> Response:
 
 @router.get("/standing")
 async def read_standing(
-    request: Request, database: DatabaseOf, station: Annotated[list[str], Query(max_length=500)]
+    request: Request,
+    database: DatabaseOf,
+    station: Annotated[list[str], Query(max_length=500)],
+    serial: Annotated[list[str], Query(max_length=200, description="Of these units and lots alone.")] = [],  # noqa: B006
 ) -> Response:
     """What a gateway keeps of the record, to answer these stations while the MES is away."""
     permissions.require(request.state.actor, "read_standing")
     async with database.reading() as session:
-        known = await feed.read_standing(session, station)
+        known = await feed.read_standing(session, station, serial)
     return Response(await asyncio.to_thread(STANDING.dump_json, known), media_type="application/json")
 
 

@@ -114,7 +114,6 @@ async def see(session: ReadSession, question: Question) -> Seen:
     row = (await session.run(statement, **values))[0]
     get = row.get  # a part that isn't asked for has no columns
     behind = {*(get("units_behind") or ()), *(get("lots_behind") or ())}
-    offered = _list(get("offered"))
     due = {"known_good": row["known_good_h"], "known_bad": row["known_bad_h"], "daily": row["daily_h"]}
     return Seen(
         station_id=row["station_id"],
@@ -151,8 +150,8 @@ async def see(session: ReadSession, question: Question) -> Seen:
         elsewhere=dict(_columns(get("children"), get("parents"))),
         above=frozenset(get("above") or ()),
         kit=_kit(get("kit")),
-        offered={cell[0]: _cell(*cell[:6]) for cell in offered},
-        reserved={cell[0]: cell[6] for cell in offered if cell[6] is not None},
+        offered={cell[0]: PoolCell(*cell) for cell in _list(get("offered"))},
+        reserved=dict(_list(get("reserved"))),
     )
 
 
@@ -160,13 +159,7 @@ def _kit(told: str | None) -> KitSeen | None:
     if told is None:
         return None
     id_, number, cells = json.loads(told)
-    return KitSeen(id_, number, {position: _cell(*cell) for position, *cell in cells or ()})
-
-
-def _cell(
-    id_: int, capacity: float | None, acir: float | None, lot: int | None, grade: str | None, supplier: str | None
-) -> PoolCell:
-    return PoolCell(id_, capacity, acir, lot or 0, None, 0, grade, supplier or "")
+    return KitSeen(id_, number, {position: PoolCell(*cell) for position, *cell in cells or ()})
 
 
 def _step(ids: list[int], passed: list[bool], ended: str | None, reported: str | None) -> StepSeen:

@@ -71,18 +71,27 @@ class Standing:
     """The facts of some stations, read at one moment of the record.
 
     `is_whole`: no unit that is expected was left out for its number; what isn't here is refused either way.
+    `subjects`: each as JSON, read when it is asked for: thousands read at once would keep the stations waiting.
+    `only`: what it speaks of, of units and lots; empty: of all. Any of them that is no subject is no longer expected.
     """
 
     at: datetime
     is_whole: bool
     stations: Mapping[str, StationStanding]
     plans: Mapping[int, ProductPlan]
-    subjects: Mapping[str, SubjectStanding]
+    subjects: Mapping[str, str]
     lots: Mapping[str, LotStanding]
     certificates: Mapping[str, Mapping[str, datetime]]  # person -> certificate -> until when
+    only: Sequence[str] = ()
+
+    def subject(self, serial: str) -> SubjectStanding | None:
+        """The unit or lot of this number, if it is expected."""
+        kept = self.subjects.get(serial)
+        return None if kept is None else SUBJECT.validate_json(kept)
 
 
 STANDING = TypeAdapter(Standing)
+SUBJECT = TypeAdapter(SubjectStanding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,25 @@ class Decision:
     waivers: Sequence[int] = ()
 
 
+def renewed(known: Standing | None, news: Standing) -> Standing:
+    """What is known after a reading: all of it, or what was known with a part renewed."""
+    if known is None or not news.only:
+        return news
+    gone, parts = set(news.only), {lot.part for lot in news.lots.values()}
+    kept = {serial: subject for serial, subject in known.subjects.items() if serial not in gone}
+    lots = {number: lot for number, lot in known.lots.items() if lot.part not in parts}
+    return replace(
+        known,
+        at=news.at,
+        plans={**known.plans, **news.plans},
+        subjects={**kept, **news.subjects},
+        lots={**lots, **news.lots},
+    )
+
+
 def decide(known: Standing, request: PermitRequest, own: Iterable[CycleStanding], at: datetime) -> Decision:
     """Judge a request by what is kept. `own`: cycles that the gateway has heard of and the record may not have."""
-    station, subject = known.stations.get(request.station), known.subjects.get(request.serial)
+    station, subject = known.stations.get(request.station), known.subject(request.serial)
     plan = known.plans.get(subject.revision_id) if subject else None
     if station is None or subject is None or plan is None:
         unknown = request.serial if station else f"station {request.station}"

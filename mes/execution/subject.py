@@ -12,7 +12,7 @@ from mes.execution.rules.facts import Asked, Facts, HoldSeen, StationFacts, Tool
 from mes.execution.rules.progress import Progress, choose_step
 from mes.execution.rules.words import Reason
 from mes.execution.seen import Seen, see
-from mes.genealogy.queries import lots_without
+from mes.genealogy.queries import undocumented
 from mes.genealogy.trace import gaps_of
 from mes.materials.queries import LotRow
 from mes.products.queries import get_plan
@@ -134,6 +134,8 @@ async def gather(
     if subject.unit and step and step.conditions.is_complete:
         upto = [o for o, other in subject.steps.items() if other.ordinal < step.ordinal]
         gaps = await gaps_of(session, message.serial, upto)
+    papers = step.conditions.documents if step else ()
+    named = {"unit_id": subject.unit_id, "lot_id": subject.lot_id}
     state = subject.unit.state if subject.unit else subject.lot.state if subject.lot else None
     return Facts(
         at=at,
@@ -163,16 +165,8 @@ async def gather(
         parts=parts,
         is_begun=is_permitted(message, seen),
         gaps=gaps,
-        undocumented=await _undocumented(session, subject, step),
+        undocumented=await undocumented(session, papers, **named) if papers else (),
     )
-
-
-async def _undocumented(session: ReadSession, subject: Subject, step: StepPlan | None) -> list[str]:
-    """What lacks a document that the step asks for; a step that asks for none costs no look."""
-    if step is None or not step.conditions.documents:
-        return []
-    found = await lots_without(session, step.conditions.documents, unit_id=subject.unit_id, lot_id=subject.lot_id)
-    return [f"{lot} has no {', '.join(kinds).replace('_', ' ')}" for lot, kinds in found.items()]
 
 
 def _holds(subject: Subject, seen: Seen) -> list[HoldSeen]:

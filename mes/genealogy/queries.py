@@ -111,7 +111,8 @@ _PLACES = Prepared(
     ).bindparams(bindparam("unit_id", type_=BigInteger))
 )
 
-# Cells: what the supplier gives readings of, each. What a lot was split off or put together from speaks for it.
+# What a part's own route asks of its lots, as it asks it now. What a lot was split off or put together from speaks for
+# it.
 _WITHOUT = Prepared(
     text(
         """
@@ -119,14 +120,20 @@ _WITHOUT = Prepared(
             SELECT child_id, lot_id FROM installation WHERE parent_id = :unit_id AND removed_at IS NULL
             UNION ALL SELECT i.child_id, i.lot_id FROM installation i JOIN inside n ON i.parent_id = n.child_id
                       WHERE i.removed_at IS NULL),
+        lots AS (
+            SELECT DISTINCT coalesce(n.lot_id, u.lot_id) AS id FROM inside n LEFT JOIN unit u ON u.id = n.child_id),
+        own AS (
+            SELECT l.id, d.kind FROM lots JOIN lot l ON l.id = lots.id
+            JOIN step s ON s.revision_id = (SELECT r.id FROM product_revision r WHERE r.part_id = l.part_id
+                                            ORDER BY r.revision DESC LIMIT 1),
+            LATERAL jsonb_array_elements_text(s.conditions -> 'documents') AS d (kind)),
         asked AS (
-            SELECT coalesce(n.lot_id, u.lot_id) AS id FROM inside n JOIN unit u ON u.id = n.child_id
-            WHERE EXISTS (SELECT FROM receiving_column r
-                          WHERE r.part_id = u.part_id AND r.field IN ('ocv_v', 'acir_mohm', 'capacity_ah'))
-            UNION SELECT CAST(:lot_id AS bigint)),
+            SELECT id, kind FROM own
+            UNION SELECT o.id, k.kind FROM own o, unnest(:kinds) AS k (kind)
+            UNION SELECT CAST(:lot_id AS bigint), k.kind FROM unnest(:kinds) AS k (kind)),
         bare AS (
-            SELECT a.id, k.kind FROM asked a, unnest(:kinds) AS k (kind)
-            WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = a.id AND d.kind = k.kind)
+            SELECT a.id, a.kind FROM asked a
+            WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = a.id AND d.kind = a.kind)
             UNION SELECT y.from_lot_id, b.kind FROM bare b JOIN lot_lineage y ON y.lot_id = b.id
             WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = y.from_lot_id AND d.kind = b.kind))
         SELECT l.number, b.kind FROM bare b JOIN lot l ON l.id = b.id
@@ -161,11 +168,12 @@ async def places(session: ReadSession, unit_id: int) -> Sequence[Edge]:
     return [Edge(*row) for row in await session.run(_PLACES, unit_id=unit_id)]
 
 
-async def lots_without(
-    session: ReadSession, kinds: Collection[str], *, unit_id: int | None = None, lot_id: int | None = None
-) -> dict[str, list[str]]:
-    """Of a lot, or of the lots of the cells in a unit, those that lack documents of these kinds, and which."""
-    found: dict[str, list[str]] = {}
+async def undocumented(
+    session: ReadSession, kinds: Collection[str] = (), *, unit_id: int | None = None, lot_id: int | None = None
+) -> list[str]:
+    """Which documents are missing: of a lot, of these kinds; of each lot in a unit, of those and the kinds that the
+    lot's own route asks for. A lot whose route asks for none needs none."""
+    lacking: dict[str, list[str]] = {}
     for row in await session.run(_WITHOUT, unit_id=unit_id, lot_id=lot_id, kinds=list(kinds)):
-        found.setdefault(row["number"], []).append(row["kind"])
-    return found
+        lacking.setdefault(row["number"], []).append(row["kind"].replace("_", " "))
+    return [f"{lot} has no {', '.join(said)}" for lot, said in lacking.items()]

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Text, bindparam, text
@@ -16,37 +15,47 @@ from mes.kits.messages import GoalAnswer, KitAnswer, KitCellAnswer, KitContent
 from mes.kits.rules import kitted, shape_of
 from mes.products.queries import get_plan
 from mes.statement import Prepared
+from mes.units.queries import lock_unit_ids
 
 POOL_LOTS = 20
+POOL_CELLS = 100_000
 
-# A cell is free when it is in stock, in no other kit, in no unit, under no hold that stops its use, and not in a
-# carton that was announced and hasn't arrived, or arrived damaged.
+# A cell as the matching sees it, wherever it is looked at: in the pool, in a kit, at the slot. Its model is its part
+# and who made it. One whose carton was announced and hasn't arrived, or arrived damaged, is set apart.
+CELL = """
+    u.id, g.capacity_ah, g.acir_mohm, coalesce(u.lot_id, 0), c.carton,
+    CAST(extract(epoch FROM :at - coalesce(g.tested_at, c.measured_at, u.created_at)) / 86400 AS float8), g.grade,
+    concat(u.part_id, ' ', l.supplier), b.id IS NOT NULL AND (b.arrived_at IS NULL OR b.is_damaged)
+"""
+KNOWN_OF_CELL = """
+    LEFT JOIN lot l ON l.id = u.lot_id LEFT JOIN cell c ON c.unit_id = u.id
+    LEFT JOIN carton b ON b.code = c.carton AND b.part_id = u.part_id
+    LEFT JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL
+"""
+# A cell is free when it is graded and in stock, in no other kit, in no unit, and under no hold that stops its use.
 _POOL = Prepared(
     text(
-        """
+        f"""
         WITH chosen AS (
-            SELECT l.id, l.number, l.supplier FROM lot l
+            SELECT l.id FROM lot l
             WHERE l.part_id = :part_id AND l.state = 'released'
               AND (l.number = ANY(:lots) OR (cardinality(:lots) = 0 AND l.id IN (
                   SELECT id FROM lot n WHERE n.part_id = :part_id AND n.state = 'released'
                   ORDER BY n.received_at DESC, n.id DESC LIMIT :newest)))
               AND NOT EXISTS (SELECT FROM hold h
                               WHERE h.lot_id = l.id AND h.released_at IS NULL AND 'consume' = ANY(h.stops)))
-        SELECT u.id, g.capacity_ah, g.acir_mohm, l.id AS lot, c.carton, g.grade, l.supplier AS model,
-               extract(epoch FROM :at - coalesce(g.tested_at, c.measured_at, u.created_at)) / 86400 AS age_d,
-               EXISTS (SELECT FROM kit_cell k WHERE k.unit_id = u.id) AS is_odd
-        FROM chosen l JOIN unit u ON u.lot_id = l.id AND u.state = 'received'
-        JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL AND g.grade IS NOT NULL
-        LEFT JOIN cell c ON c.unit_id = u.id LEFT JOIN carton b ON b.code = c.carton
-        WHERE (b.id IS NULL OR (b.arrived_at IS NOT NULL AND NOT b.is_damaged))
+        SELECT {CELL}, EXISTS (SELECT FROM kit_cell k WHERE k.unit_id = u.id)
+        FROM chosen JOIN unit u ON u.lot_id = chosen.id AND u.state = 'received' {KNOWN_OF_CELL}
+        WHERE g.grade IS NOT NULL AND (cardinality(:among) = 0 OR u.id = ANY(:among))
           AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL)
           AND NOT EXISTS (SELECT FROM kit_cell k WHERE k.unit_id = u.id AND k.ended_at IS NULL)
           AND NOT EXISTS (SELECT FROM hold h
                           WHERE h.unit_id = u.id AND h.released_at IS NULL AND 'consume' = ANY(h.stops))
-        ORDER BY u.id LIMIT 100000
-        """
+        ORDER BY u.id LIMIT {POOL_CELLS}
+        """  # noqa: S608 - of constants
     ).bindparams(
         bindparam("part_id", type_=BigInteger),
+        bindparam("among", type_=ARRAY(BigInteger)),
         bindparam("lots", type_=ARRAY(Text)),
         bindparam("newest", type_=BigInteger),
     )
@@ -80,10 +89,12 @@ _WAITING = Prepared(
     text(
         """
         SELECT u.id, u.revision_id FROM unit u JOIN work_order o ON o.id = u.order_id
-        WHERE o.number = :order AND u.state IN ('issued', 'in_process')
+        WHERE o.number = :order AND o.state IN ('released', 'started', 'on_hold')
+          AND u.state IN ('issued', 'in_process')
           AND NOT EXISTS (SELECT FROM kit k WHERE k.unit_id = u.id AND k.state <> 'released')
           AND NOT EXISTS (SELECT FROM installation i WHERE i.parent_id = u.id AND i.removed_at IS NULL
-                          AND i.child_id IS NOT NULL)
+                          AND i.part_id = (SELECT p.id FROM product_revision r
+                                           JOIN part p ON p.number = r.matching ->> 'part' WHERE r.id = u.revision_id))
         ORDER BY u.id
         """
     ).bindparams(bindparam("order", type_=Text))
@@ -102,24 +113,46 @@ _LIST = Prepared(
 _CELLS = Prepared(
     text(
         """
-        SELECT k.position, k.unit_id, u.serial, u.lot_id, l.number AS lot, l.supplier, c.carton, g.grade, g.capacity_ah,
-               g.acir_mohm, g.tested_at
+        SELECT k.position, u.serial, l.number AS lot, c.carton, g.grade, g.capacity_ah, g.acir_mohm
         FROM kit_cell k JOIN unit u ON u.id = k.unit_id LEFT JOIN lot l ON l.id = u.lot_id
         LEFT JOIN cell c ON c.unit_id = u.id LEFT JOIN cell_grade g ON g.unit_id = u.id AND g.ended_at IS NULL
         WHERE k.kit_id = :kit_id AND (k.ended_at IS NULL OR :with_ended) ORDER BY k.position, k.id
         """
     ).bindparams(bindparam("kit_id", type_=BigInteger))
 )
+_RESERVED = Prepared(
+    text(
+        f"""
+        SELECT k.position, {CELL} FROM kit_cell k JOIN unit u ON u.id = k.unit_id {KNOWN_OF_CELL}
+        WHERE k.kit_id = :kit_id AND k.ended_at IS NULL
+        """  # noqa: S608 - of constants
+    ).bindparams(bindparam("kit_id", type_=BigInteger))
+)
 _LOTS = Prepared(
     text("SELECT id, number FROM lot WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 )
-_FREE = Prepared(
+_SERIALS = Prepared(
+    text("SELECT serial FROM unit WHERE id = ANY(:ids) ORDER BY serial").bindparams(
+        bindparam("ids", type_=ARRAY(BigInteger))
+    )
+)
+_FITTED = Prepared(
     text(
         """
-        SELECT u.id, l.number FROM unit u JOIN part p ON p.id = u.part_id JOIN lot l ON l.id = u.lot_id
-        WHERE u.serial = :serial AND p.number = :part AND u.state = 'received' ORDER BY u.id FOR NO KEY UPDATE OF u
+        SELECT u.serial FROM installation i JOIN unit u ON u.id = i.child_id
+        WHERE i.parent_id = :unit_id AND i.part_id = :part_id AND i.position = :position AND i.removed_at IS NULL
         """
-    ).bindparams(bindparam("serial", type_=Text), bindparam("part", type_=Text))
+    ).bindparams(*(bindparam(name, type_=BigInteger) for name in ("unit_id", "part_id", "position")))
+)
+_LOCK_LOTS = Prepared(
+    text("SELECT id FROM lot WHERE id = ANY(:ids) ORDER BY id FOR SHARE").bindparams(
+        bindparam("ids", type_=ARRAY(BigInteger))
+    )
+)
+_LOCK_OF = Prepared(
+    text(
+        "SELECT id FROM kit WHERE unit_id = :unit_id AND state <> 'released' ORDER BY id FOR NO KEY UPDATE"
+    ).bindparams(bindparam("unit_id", type_=BigInteger))
 )
 
 
@@ -139,10 +172,22 @@ async def lock_matching(session: Session, part_id: int) -> None:
     await session.run(_LOCK_MATCHING, part_id=part_id)
 
 
-async def pool(session: Session, part_id: int, lots: Sequence[str]) -> list[PoolCell]:
-    """Every free, graded cell of a part. The model is its supplier's: one part, made by one supplier."""
-    rows = await session.run(_POOL, part_id=part_id, lots=list(lots), newest=POOL_LOTS)
-    return [PoolCell(**{**row, "age_d": float(row["age_d"])}) for row in rows]
+async def lock_chosen(session: Session, lots: Sequence[int], units: Sequence[int]) -> None:
+    """Keep units as they are: lock their lots, against whoever holds, splits or grades them, then the units."""
+    await session.run(_LOCK_LOTS, ids=list(lots))
+    await lock_unit_ids(session, units)
+    session.take_moment()
+
+
+async def lock_kit_of(session: Session, unit_id: int) -> None:
+    """Lock the kit of a locked unit, if it has one, against being released or changed."""
+    await session.run(_LOCK_OF, unit_id=unit_id)
+
+
+async def pool(session: Session, part_id: int, lots: Sequence[str], among: Sequence[int] = ()) -> list[PoolCell]:
+    """Every free, graded cell of a part; of those in `among`, if any are named."""
+    rows = await session.run(_POOL, part_id=part_id, lots=list(lots), newest=POOL_LOTS, among=list(among))
+    return [PoolCell(*row) for row in rows]
 
 
 async def useless_lots(session: Session, part_id: int, lots: Sequence[str]) -> list[str]:
@@ -165,33 +210,30 @@ async def units_without_kit(session: ReadSession, order: str) -> list[tuple[int,
 
 async def lock_kit(session: Session, number: str) -> KitRow:
     """Lock a kit, or raise NotFound."""
-    rows = await session.run(_LOCK, name=number)
+    return _kit(number, await session.run(_LOCK, name=number))
+
+
+async def get_kit(session: ReadSession, number: str) -> KitRow:
+    """Read a kit as it stands, or raise NotFound."""
+    return _kit(number, await session.run(_LIST, names=[number]))
+
+
+def _kit(number: str, rows: Sequence[Any]) -> KitRow:
     if not rows:
         raise NotFound(kind="kit", name=number)
     return KitRow(**{name: rows[0][name] for name in KitRow.__dataclass_fields__})
 
 
-async def lock_cell(session: Session, serial: str, part: str) -> tuple[int, str] | None:
-    """Lock a cell in stock: its id and lot; None: there is none of this serial and part."""
-    rows = await session.run(_FREE, serial=serial, part=part)
-    return (rows[0]["id"], rows[0]["number"]) if rows else None
-
-
-async def kit_cells(session: ReadSession, kit_id: int, at: datetime) -> dict[int, PoolCell]:
+async def kit_cells(session: Session, kit_id: int) -> dict[int, PoolCell]:
     """The cells of a kit by position, as the matching sees them."""
-    return {
-        row["position"]: PoolCell(
-            row["unit_id"],
-            row["capacity_ah"],
-            row["acir_mohm"],
-            row["lot_id"],
-            row["carton"],
-            (at - row["tested_at"]).total_seconds() / 86400 if row["tested_at"] else 0,
-            row["grade"],
-            row["supplier"],
-        )
-        for row in await session.run(_CELLS, kit_id=kit_id, with_ended=False)
-    }
+    rows = await session.run(_RESERVED, kit_id=kit_id)
+    return {position: PoolCell(*cell) for position, *cell in rows}
+
+
+async def fitted_at(session: ReadSession, unit_id: int, part_id: int, position: int) -> str | None:
+    """The serial of what is fitted at a position of a unit; None: nothing is."""
+    rows = await session.run(_FITTED, unit_id=unit_id, part_id=part_id, position=position)
+    return str(rows[0]["serial"]) if rows else None
 
 
 async def list_kits(session: ReadSession, numbers: Sequence[str]) -> list[KitAnswer]:
@@ -215,6 +257,11 @@ async def read_kit(session: ReadSession, name: str) -> KitContent:
 
 
 _SHOWN = ("position", "serial", "lot", "carton", "grade", "capacity_ah", "acir_mohm")
+
+
+async def serials_of(session: ReadSession, ids: Sequence[int]) -> list[str]:
+    """The serials of units."""
+    return [row["serial"] for row in await session.run(_SERIALS, ids=list(ids))]
 
 
 async def lot_numbers(session: ReadSession, ids: Sequence[int]) -> dict[int, str]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mes.cells.matching.limits import check
-from mes.cells.matching.pool import PoolCell, Rules, Shape
+from mes.cells.matching.limits import check, unusable
+from mes.cells.matching.pool import PoolCell, Rules, Shape, is_value
 from mes.products.cell_rules import MatchingSpec
 from mes.products.rules import BomItemPlan, ProductPlan
 
@@ -40,18 +40,21 @@ def judge_slots(
 ) -> dict[int, str]:
     """Say what is wrong with the cells offered for positions of a kit; `reserved`: those in any kit, with its number.
 
-    A cell at the position that the kit gives it is right. Within a group places may be exchanged, and a free graded
-    cell may stand in, as far as the product's `swap` lets them and the whole kit still keeps its rules.
+    A cell at the position that the kit gives it is right, while it could still be matched. Within a group places may
+    be exchanged, and a free graded cell may stand in, as far as the product's `swap` lets them and the whole kit still
+    keeps its rules.
     """
     spec, shape = plan.matching, shape_of(kitted(plan))
     assert spec is not None  # noqa: S101
+    rules = rules_of(spec)
+    has_acir = any(is_value(cell.acir_mohm) for cell in kit.cells.values())
     place = {cell.id: position for position, cell in kit.cells.items()}
     wrong: dict[int, str] = {}
     strangers: dict[int, PoolCell] = {}
     for position, cell in offered.items():
         own = place.get(cell.id)
-        if cell.grade is None:
-            wrong[position] = "it has no grade any more" if own else f"kit {kit.number} hasn't it, and it has no grade"
+        if why := "no grade" if cell.grade is None else unusable(cell, rules, has_acir=has_acir):
+            wrong[position] = f"it can be in no kit: {why}"
         elif own == position:
             continue
         elif own is not None:
@@ -64,24 +67,32 @@ def judge_slots(
             wrong[position] = f"kit {kit.number} hasn't it"
         else:
             strangers[position] = cell
-    mixed = _placed(kit, {position: cell for position, cell in offered.items() if position not in wrong})
-    if strangers or len(mixed) == shape.cells:
+    cells = {cell.id: cell for cell in (*kit.cells.values(), *offered.values())}
+    mixed = placed(
+        {position: cell.id for position, cell in kit.cells.items()},
+        {position: cell.id for position, cell in offered.items() if position not in wrong},
+    )
+    if strangers or (not wrong and len(mixed) == shape.cells):
         # the whole kit as it will be: what was matched may have been graded anew or split off meanwhile
-        broken = check([mixed[position] for position in sorted(mixed)], shape, rules_of(spec))
+        broken = check([cells[mixed[position]] for position in sorted(mixed)], shape, rules)
         if broken:
             so = "hasn't it, and with it breaks" if strangers else "breaks"
             said = f"kit {kit.number} {so} its rules: {'; '.join(broken[:3])}"
-            wrong |= dict.fromkeys(strangers or offered.keys() - wrong.keys(), said)
+            wrong |= dict.fromkeys(strangers or offered, said)
     return wrong
 
 
-def _placed(kit: KitSeen, offered: Mapping[int, PoolCell]) -> dict[int, PoolCell]:
-    """The kit with these cells at these positions; a cell of its own changes places with the one that was there."""
-    mixed = dict(kit.cells)
-    place = {cell.id: position for position, cell in kit.cells.items()}
-    for position, cell in offered.items():
-        own, before = place.get(cell.id), mixed.get(position)
-        mixed[position], place[cell.id] = cell, position
-        if own is not None and own != position and before is not None:
-            mixed[own], place[before.id] = before, own
+def placed(kit: Mapping[int, int], fitted: Mapping[int, int]) -> dict[int, int]:
+    """A kit (position -> cell) once these are fitted: what was meant for a place goes where what took it came from."""
+    place = {cell: position for position, cell in kit.items()}
+    sits = set(fitted.values())
+    mixed = dict(fitted)
+    for position, cell in kit.items():
+        if cell in sits:
+            continue
+        at: int | None = position
+        while at is not None and at in fitted:
+            at = place.get(fitted[at])
+        if at is not None:
+            mixed[at] = cell
     return mixed

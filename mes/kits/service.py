@@ -7,30 +7,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, bindparam, text, update
+from sqlalchemy import BigInteger, Text, bindparam, exists, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.cells.matching.kits import match
-from mes.cells.matching.pool import Goals, Matched
+from mes.cells.matching.pool import Goals, Matched, PoolCell
 from mes.db import Session
 from mes.errors import Conflict, Malformed
+from mes.genealogy.models import Installation
 from mes.kits.messages import CellAssignment, GoalAnswer, KitContent, KitRelease, MatchAnswer, MatchRequest
 from mes.kits.models import Kit, KitCell
 from mes.kits.queries import (
+    POOL_CELLS,
+    fitted_at,
+    get_kit,
     kit_cells,
     list_kits,
-    lock_cell,
+    lock_chosen,
     lock_kit,
     lock_matching,
     lot_numbers,
     pool,
     read_kit,
+    serials_of,
     units_without_kit,
     useless_lots,
 )
-from mes.kits.rules import KitSeen, judge_slots, kitted, rules_of, shape_of
+from mes.kits.rules import KitSeen, judge_slots, kitted, placed, rules_of, shape_of
 from mes.products.queries import get_part, get_plan, newest_revision
 from mes.statement import Prepared
+from mes.units.queries import get_unit
 
 
 class NoMatchingRules(Conflict):
@@ -42,13 +48,19 @@ class NothingToKit(Conflict):
 
 
 class KitNotReserved(Conflict):
-    """Kit {kit} is {state}: only a reserved kit is changed or released."""
+    """Kit {kit} is {state}: there is nothing in it to change or to give back."""
+
+
+class PoolChanged(Conflict):
+    """While kits were matched, {changed} changed: held, split off, graded anew, or fitted. Nothing is reserved: match
+    again."""
 
 
 class CellNotFree(Conflict):
     """{serial} can't be put at position {position} of kit {kit}: {why}."""
 
 
+SHOWN = 10
 _FITTED = (
     bindparam("kit_id", type_=BigInteger),
     bindparam("positions", type_=ARRAY(BigInteger)),
@@ -103,7 +115,10 @@ async def match_cells(session: Session, message: MatchRequest) -> MatchAnswer:
     goals = Goals(together=message.together)
     # in a thread: stations are answered while a large pool is matched
     found = await asyncio.to_thread(match, cells, shape_of(item), rules_of(plan.matching), wanted, goals)
-    numbers = await _reserve(session, found, units if message.order else [(None, revision_id)] * len(found.kits))
+    cut = [f"only {POOL_CELLS} cells were looked at: name the lots to choose from"] if len(cells) == POOL_CELLS else []
+    places = units[: len(found.kits)] if message.order else [(None, revision_id)] * len(found.kits)
+    await _keep(session, message, item.part_id, found, cells, [unit for unit, _ in places if unit is not None])
+    numbers = await _reserve(session, found, places)
     session.tell("kits", part=plan.part, kits=len(numbers))
     return MatchAnswer(
         part=plan.part,
@@ -111,7 +126,7 @@ async def match_cells(session: Session, message: MatchRequest) -> MatchAnswer:
         kits=await list_kits(session, numbers),
         goals=_goals(found),
         left=dict(Counter(found.left.values()).most_common()),
-        notes=[*found.notes, *await useless_lots(session, item.part_id, message.lots)],
+        notes=[*found.notes, *cut, *await useless_lots(session, item.part_id, message.lots)],
     )
 
 
@@ -132,6 +147,29 @@ async def _pieces(session: Session, message: MatchRequest) -> Sequence[tuple[int
     if not units:
         raise NothingToKit(order=message.order)
     return [one for one in units if one[1] == units[0][1]]
+
+
+async def _keep(
+    session: Session,
+    message: MatchRequest,
+    part_id: int,
+    found: Matched,
+    cells: Sequence[PoolCell],
+    pieces: Sequence[int],
+) -> None:
+    """Lock what was chosen, and see that it is as it was chosen: the plant didn't wait for the matching."""
+    ids = {cell for kit in found.kits for cell in kit.cells}
+    chosen = {cell.id: cell for cell in cells if cell.id in ids}
+    lots = await lot_numbers(session, list({lot for kit in found.kits for lot in kit.lots}))
+    await lock_chosen(session, list(lots), [*chosen, *pieces])
+    now = {cell.id: cell for cell in await pool(session, part_id, list(lots.values()), list(chosen))}
+    changed = [id_ for id_, cell in chosen.items() if id_ not in now or replace(now[id_], age_d=cell.age_d) != cell]
+    if pieces:
+        waiting = {unit for unit, _ in await units_without_kit(session, message.order or "")}
+        changed += [unit for unit in pieces if unit not in waiting]
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise PoolChanged(changed=", ".join((await serials_of(session, changed))[:SHOWN]) + more)
 
 
 async def _reserve(session: Session, found: Matched, places: Sequence[tuple[int | None, int]]) -> list[str]:
@@ -165,45 +203,55 @@ def _goals(found: Matched) -> list[GoalAnswer]:
 
 
 async def release_kit(session: Session, message: KitRelease) -> KitContent:
-    """Give a kit's cells back to the pool; its unit may get another one."""
+    """Give a kit's cells back to the pool; its unit may get another one. Of a used kit what isn't fitted goes back."""
     kit = await lock_kit(session, message.kit)
-    if kit.state != "reserved":
-        raise KitNotReserved(kit=message.kit, state=kit.state)
+    mine = (KitCell.kit_id == kit.id) & KitCell.ended_at.is_(None)
+    fitted = exists().where(Installation.child_id == KitCell.unit_id, Installation.removed_at.is_(None))
     closing = {"ended_at": session.at, "ended_by": f"released by {session.actor.name}: {message.reason}"}
-    await session.execute(update(KitCell).where(KitCell.kit_id == kit.id, KitCell.ended_at.is_(None)).values(closing))
-    await session.execute(update(Kit).where(Kit.id == kit.id).values(state="released"))
+    freed = await session.execute(update(KitCell).where(mine, ~fitted).values(closing))
+    if kit.state == "reserved":
+        await session.execute(update(Kit).where(Kit.id == kit.id).values(state="released"))
+    elif not freed.rowcount:
+        raise KitNotReserved(kit=message.kit, state=kit.state)
     session.tell("kits", kit=message.kit, state="released")
     return await read_kit(session, message.kit)
 
 
 async def assign_cell(session: Session, message: CellAssignment) -> KitContent:
     """Put a free cell at a position of a kit by hand, if the kit still keeps its rules with it."""
+    plan = await get_plan(session, (await get_kit(session, message.kit)).revision_id)
+    item = kitted(plan)
+    cell = await get_unit(session, message.serial)
+    lots = await lot_numbers(session, [cell.lot_id or 0])
+    await lock_matching(session, item.part_id)
+    await lock_chosen(session, list(lots), [cell.id])
     kit = await lock_kit(session, message.kit)
-    plan = await get_plan(session, kit.revision_id)
     if kit.state == "released" or plan.matching is None:
         raise KitNotReserved(kit=message.kit, state=kit.state)
-    item = kitted(plan)
-    await lock_matching(session, item.part_id)
-    found = await lock_cell(session, message.serial, item.part)
-    free = await pool(session, item.part_id, [found[1]]) if found else []
-    cell = next((cell for cell in free if found and cell.id == found[0]), None)
     named = {"serial": message.serial, "position": message.position, "kit": message.kit}
-    if cell is None:
+    free = await pool(session, item.part_id, list(lots.values()), [cell.id])
+    if not free:
         raise CellNotFree(**named, why="it isn't a graded, free cell of a released lot")
     if not 1 <= message.position <= int(item.quantity):
         raise CellNotFree(**named, why=f"positions are 1 to {int(item.quantity)}")
-    seen = KitSeen(kit.id, kit.number, await kit_cells(session, kit.id, session.at))
+    sits = await fitted_at(session, kit.unit_id, item.part_id, message.position) if kit.unit_id else None
+    if sits is not None:
+        raise CellNotFree(**named, why=f"{sits} is fitted there; report its removal first")
+    seen = KitSeen(kit.id, kit.number, await kit_cells(session, kit.id))
     by_hand = replace(plan, matching=plan.matching.model_copy(update={"swap": "stock"}))
-    if wrong := judge_slots(seen, {message.position: cell}, {}, by_hand):
+    if wrong := judge_slots(seen, {message.position: free[0]}, {}, by_hand):
         raise CellNotFree(**named, why=wrong[message.position])
     await _place(session, kit.id, {message.position: cell.id}, f"swapped by {session.actor.name}: {message.reason}")
     return await read_kit(session, message.kit)
 
 
-async def use_kit(session: Session, kit_id: int, fitted: Mapping[int, int]) -> None:
-    """Note that cells were fitted from a kit: position -> the unit that sits there now, the kit's own or another."""
-    await session.execute(update(Kit).where(Kit.id == kit_id, Kit.state == "reserved").values(state="used"))
-    await _place(session, kit_id, fitted, "another was fitted")
+async def use_kit(session: Session, kit: KitSeen, fitted: Mapping[int, int]) -> None:
+    """Note that cells were fitted from a locked kit: position -> the unit that sits there now, its own or another."""
+    await session.execute(update(Kit).where(Kit.id == kit.id, Kit.state == "reserved").values(state="used"))
+    before = {position: cell.id for position, cell in kit.cells.items()}
+    after = placed(before, fitted)
+    moved = {position: cell for position, cell in after.items() if before.get(position) != cell}
+    await _place(session, kit.id, moved, "another was fitted")
 
 
 async def end_cells(session: Session, unit_ids: Sequence[int], why: str) -> None:

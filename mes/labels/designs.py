@@ -1,10 +1,9 @@
 """What a label of a unit or a crate says, and what its code holds."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 
-from mes.codes import gbt34014, iso15434
+from mes.codes import gbt34014, gs1, iso15434
 from mes.db import ReadSession
 from mes.errors import Conflict
 from mes.labels.layout import Layout, crate_label, nameplate
@@ -16,10 +15,6 @@ from mes.shipping.rules import State as CrateState
 
 class CrateOpen(Conflict):
     """Crate {crate} is open: close it, then print what is in it."""
-
-
-class NoNumber(Conflict):
-    """Serial {serial} doesn't end in a number, which its battery code would hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ class Design:
 async def design(session: ReadSession, message: LabelSubject, battery: BatteryCode | None = None) -> Design:
     """Design the label of a unit or a closed crate. A reprint's code holds what the first one's did."""
     if message.kind == "crate":
-        return await _crate(session, message.subject)
+        return await _crate(session, gs1.find_sscc(message.subject) or message.subject)
     unit = await get_nameplate(session, message.subject)
     former = await last_copy(session, unit_id=unit.id, crate_id=None)
     payload = former.payload if former else _payload(unit, battery)
@@ -59,15 +54,12 @@ async def _crate(session: ReadSession, sscc: str) -> Design:
 def _payload(unit: Nameplate, battery: BatteryCode | None) -> bytes:
     if battery is None:
         return iso15434.encode([("1P", unit.part), ("S", unit.serial)])
-    number = re.search(r"[0-9]+$", unit.serial)
-    if number is None:
-        raise NoNumber(serial=unit.serial)
     return gbt34014.encode(
         maker=battery.maker,
         kind=battery.kind,
         chemistry=battery.chemistry,
         spec=battery.spec,
         traceability=battery.traceability,
-        made_on=unit.made_at.date(),
-        serial=number[0][-7:].zfill(7),
+        made_on=unit.made_on,
+        serial=gbt34014.serial(unit.id),  # the unit's own number is counted with others of its product alone
     ).encode()

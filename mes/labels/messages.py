@@ -28,7 +28,7 @@ class LabelSubject(Message):
 
 
 class BatteryCode(Message):
-    """What a battery code of GB/T 34014-2017 says beside its date and its serial."""
+    """What a battery code of GB/T 34014-2017 says beside its date and its serial, which is the unit's alone."""
 
     maker: Annotated[str, StringConstraints(pattern=r"^[0-9A-HJ-NP-Z]{3}$")]
     kind: Annotated[Literal["P", "M", "C"], Field(description="Pack, module or cell.")] = "P"

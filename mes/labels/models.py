@@ -40,6 +40,8 @@ class PrintJob(Table):
         CheckConstraint("copy >= 1 AND (copy > 1) = (reason IS NOT NULL)", name="copy"),
         Index("uq_print_job_unit_copy", "unit_id", "copy", unique=True, postgresql_where="unit_id IS NOT NULL"),
         Index("uq_print_job_crate_copy", "crate_id", "copy", unique=True, postgresql_where="crate_id IS NOT NULL"),
+        # no two things bear the same code; a reprint bears that of the first
+        Index("uq_print_job_payload", "payload", unique=True, postgresql_where="copy = 1"),
         Index("ix_print_job_queued", "printer_id", "id", postgresql_where="state = 'queued'"),
     )
 

@@ -1,15 +1,18 @@
 """Reads of printers, jobs and what labels say, and the locks on them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
+from sqlalchemy import Date, bindparam, cast, func, select, text
 from sqlalchemy import DateTime as Timestamp
-from sqlalchemy import bindparam, func, select, text
 
+from mes import clock
+from mes.cycles.models import Cycle
 from mes.db import ReadSession, Session
 from mes.errors import NotFound
 from mes.labels.messages import JobAnswer, PrinterSpec, State
 from mes.labels.models import Printer, PrintJob
+from mes.plant.models import Line, Site, Station
 from mes.products.models import Part
 from mes.shipping.models import Crate
 from mes.statement import Prepared
@@ -51,7 +54,7 @@ class Nameplate:
     serial: str
     part: str
     name: str
-    made_at: datetime
+    made_on: date
 
 
 async def lock_spool(session: ReadSession) -> bool:
@@ -126,14 +129,25 @@ async def jobs(
 
 
 async def get_nameplate(session: ReadSession, serial: str) -> Nameplate:
-    """What a unit's nameplate says, or raise NotFound."""
-    made = func.coalesce(Unit.finished_at, Unit.created_at).label("made_at")
-    columns = (Unit.id, Unit.serial, Part.number.label("part"), Part.name, made)
-    chosen = select(*columns).join(Part, Part.id == Unit.part_id).where(Unit.serial == serial)
+    """What a unit's nameplate says, or raise NotFound. Made: on the day it was finished or, before that, today, where
+    it was worked on last."""
+    zone = select(Site.timezone).join(Line, Line.site_id == Site.id).join(Station, Station.line_id == Line.id)
+    zone = zone.join(Cycle, Cycle.station_id == Station.id).where(Cycle.unit_id == Unit.id)
+    there = func.coalesce(zone.order_by(Cycle.id.desc()).limit(1).scalar_subquery(), "UTC")
+    made = cast(func.timezone(there, func.coalesce(Unit.finished_at, clock.now())), Date).label("made_on")
+    chosen = select(Unit.id, Unit.serial, Part.number.label("part"), Part.name, made)
+    chosen = chosen.join(Part, Part.id == Unit.part_id).where(Unit.serial == serial)
     row = (await session.execute(chosen)).one_or_none()
     if row is None:
         raise NotFound(kind="unit", name=serial)
     return Nameplate(**row._mapping)
+
+
+async def find_labelled(session: ReadSession, code: str) -> str | None:
+    """The serial of the unit whose label bears a code; None: no label does."""
+    found = select(Unit.serial).join(PrintJob, PrintJob.unit_id == Unit.id)
+    found = found.where(PrintJob.payload == code.encode(), PrintJob.copy == 1)
+    return (await session.execute(found)).scalar_one_or_none()
 
 
 async def crate_id(session: ReadSession, sscc: str) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints, field_validator
 
-from mes.message import Amount, CartonCode, Code, Day, LotNumber, Message, Moment, Name, Reason, Serial
+from mes.message import Amount, CartonCode, CartonName, Code, Day, LotNumber, Message, Moment, Name, Reason, Serial
 from mes.products.messages import DocumentKind
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
@@ -170,7 +170,7 @@ class LotSplit(Message):
     lot: LotNumber
     new_lot: LotNumber
     serials: Annotated[list[Serial], Field(max_length=100_000)] = []
-    cartons: Annotated[list[CartonCode], Field(max_length=1_000)] = []
+    cartons: Annotated[list[CartonName], Field(max_length=1_000)] = []
     quantity: Amount | None = None
     reason: Reason
 

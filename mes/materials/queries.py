@@ -180,10 +180,11 @@ _BALANCES = Prepared(
         SELECT p.number AS part, c.supplier_lot, sum(c.quantity) AS announced,
                coalesce(sum(c.quantity) FILTER (WHERE c.arrived_at IS NOT NULL), 0) AS arrived,
                coalesce((SELECT sum(l.quantity) FROM lot l
-                         WHERE l.part_id = c.part_id AND l.supplier_lot = c.supplier_lot
+                         WHERE l.part_id = c.part_id AND l.supplier = d.supplier AND l.supplier_lot = c.supplier_lot
                            AND NOT EXISTS (SELECT FROM lot_lineage y WHERE y.lot_id = l.id)), 0) AS received
         FROM delivery d JOIN carton c ON c.delivery_id = d.id JOIN part p ON p.id = c.part_id
-        WHERE d.number = :number GROUP BY c.part_id, p.number, c.supplier_lot ORDER BY p.number, c.supplier_lot
+        WHERE d.number = :number GROUP BY d.supplier, c.part_id, p.number, c.supplier_lot
+        ORDER BY p.number, c.supplier_lot
         """
     ).bindparams(bindparam("number", type_=Text))
 )

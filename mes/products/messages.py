@@ -177,7 +177,11 @@ class StepSpec(Spec):
     ] = False
     documents: Annotated[
         list[DocumentKind],
-        Field(max_length=10, description="Documents that the lot, and each lot of cells in the unit, must have."),
+        Field(
+            max_length=10,
+            description="Documents that the lot must have; what has it inside isn't shipped without them. Of a unit: "
+            "each lot in it must have them, of a part whose own route asks for documents.",
+        ),
     ] = []
     from_kit: Annotated[
         bool, Field(description="Its components in groups are fitted from the unit's kit of matched cells alone.")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mes.actor import Role
-from mes.message import Code, LotNumber, Message, Moment, Name, Reason, Serial
+from mes.message import CartonName, Code, LotNumber, Message, Moment, Name, Reason, Serial
 
 Stop = Literal["move", "consume", "ship"]
 Signer = Literal[Role.QUALITY, Role.SUPERVISOR, Role.ADMIN]
@@ -37,7 +37,9 @@ class ContainRequest(Message):
     lot: LotNumber | None = None
     serial: Serial | None = None
     serials: Annotated[list[Serial] | None, Field(min_length=1, max_length=10_000)] = None
-    carton: Annotated[Name | None, Field(description="Carton, as the supplier's file names it.")] = None
+    carton: Annotated[
+        CartonName | None, Field(description="Carton, as its label is scanned or the supplier's file names it.")
+    ] = None
     date_code: Annotated[Name | None, Field(description="The supplier's date code, of lots and of single pieces.")] = (
         None
     )

@@ -1,11 +1,14 @@
 """What a scanned code says, and what of it is known here."""
 
+from dataclasses import replace
+
 from sqlalchemy import select
 
 from mes.codes.scan import identify, read
 from mes.codes.unreadable import Unreadable
 from mes.db import ReadSession
 from mes.errors import Malformed
+from mes.labels.queries import find_labelled
 from mes.materials.models import Lot
 from mes.products.models import Part
 from mes.records.messages import ScanAnswer
@@ -19,7 +22,8 @@ async def explain_scan(session: ReadSession, code: str) -> ScanAnswer:
     except Unreadable as error:
         problem = {"at": "code", "read": code[:120], "expected": str(error)}
         raise Malformed("The code", [problem]) from error
-    known = None
+    labelled = await find_labelled(session, scan.serial) if scan.kind == "gbt34014" and scan.serial else None
+    scan, known = replace(scan, serial=labelled or scan.serial), None
     for serial, model, column in ((scan.serial, Unit, Unit.serial), (scan.lot, Lot, Lot.number)):
         if known is None and serial is not None:
             found = select(Part.number).join(model, model.part_id == Part.id).where(column == serial)

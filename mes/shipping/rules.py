@@ -41,7 +41,7 @@ class Reason(StrEnum):
     IN_OTHER_CRATE = "in_other_crate"
     PACK_OUT_MISSING = "pack_out_missing"
     INCOMPLETE = "incomplete"
-    TEST_SUMMARY_MISSING = "test_summary_missing"
+    DOCUMENT_MISSING = "document_missing"
     CHARGE_WRONG = "charge_wrong"
 
 
@@ -74,7 +74,7 @@ class UnitFacts:
     ships: Sequence[str] = ()  # operations of its route that ship
     passed: Sequence[str] = ()  # those of them that it has passed
     gaps: Sequence[str] = ()
-    bare_lots: Sequence[str] = ()  # lots of cells in it without their test summary
+    undocumented: Sequence[str] = ()  # which lots in it lack which documents
     charge: Charge | None = None  # None: never measured on it
 
 
@@ -112,9 +112,9 @@ def refusals(facts: UnitFacts) -> list[Said]:
     if facts.gaps:
         text = f"The record of {serial} has gaps: {_listed(facts.gaps)}."
         found.append(Said(Reason.INCOMPLETE, text, "Report the parts and lots that are missing.", _QUALITY))
-    if facts.bare_lots:
-        text = f"No UN 38.3 test summary is there for the cells of {_listed(facts.bare_lots)}."
-        found.append(Said(Reason.TEST_SUMMARY_MISSING, text, "Add the supplier's test summary to each lot.", _QUALITY))
+    if facts.undocumented:
+        text = f"Documents are missing: {_listed(facts.undocumented)}."
+        found.append(Said(Reason.DOCUMENT_MISSING, text, "Add them to their lots.", _QUALITY))
     if facts.charge is not None and not facts.charge.is_within:
         found.append(Said(Reason.CHARGE_WRONG, _charge_text(serial, facts.charge), "Set its charge again.", _OPERATOR))
     return found

@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 from mes.codes import gs1
 from mes.db import ReadSession, Session
 from mes.errors import Conflict, NotFound
-from mes.genealogy.queries import lots_without, places
+from mes.genealogy.queries import places, undocumented
 from mes.genealogy.trace import gaps_of
 from mes.orders.service import issue_serials
 from mes.products.queries import get_plan
@@ -35,7 +35,6 @@ from mes.shipping.queries import (
 from mes.shipping.rules import NEXT, Event, State, UnitFacts, refusals
 from mes.units.queries import UnitRow, lock_units
 
-TEST_SUMMARY = "un383_test_summary"
 DIGITS = 16  # of company prefix and serial reference together: GS1 General Specifications, AI (00)
 
 
@@ -165,7 +164,7 @@ async def _refused(session: ReadSession, crate: CrateRow, unit: UnitRow) -> list
         ships=ships,
         passed=await passed_among(session, unit.id, ships),
         gaps=await gaps_of(session, unit.serial, steps),
-        bare_lots=list(await lots_without(session, [TEST_SUMMARY], unit_id=unit.id)),
+        undocumented=await undocumented(session, unit_id=unit.id),
         charge=await last_charge(session, unit.id),
     )
     return [

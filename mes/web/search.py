@@ -11,6 +11,7 @@ from mes.codes.unreadable import Unreadable
 from mes.db import ReadSession
 from mes.errors import NotFound
 from mes.http import DatabaseOf, reads
+from mes.labels.queries import find_labelled
 from mes.materials.queries import get_lot
 from mes.message import Serial
 from mes.units.queries import get_unit
@@ -39,8 +40,9 @@ async def find(request: Request, database: DatabaseOf, code: Annotated[str, Quer
 async def _find_path(session: ReadSession, scan: Scan) -> str | None:
     """Where a code leads: to the unit of its serial, else to the lot that it names."""
     if scan.serial is not None:
+        labelled = await find_labelled(session, scan.serial) if scan.kind == "gbt34014" else None
         try:
-            return trace_path((await get_unit(session, scan.serial)).serial)
+            return trace_path((await get_unit(session, labelled or scan.serial)).serial)
         except NotFound:
             pass
     if scan.lot is not None:

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations import guards
 
 revision = "seals"
-down_revision = "events"
+down_revision = "codes"
 
 # What is sealed as of this revision: ledgers with the columns that close a row, and what never changes of other tables.
 LEDGERS = {

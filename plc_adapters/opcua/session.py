@@ -58,6 +58,7 @@ class Session:
         self._namespace = spaces.index(namespace)
         self._subscription: Subscription | None = None
         self._methods: dict[tuple[str, str], ua.NodeId] = {}
+        self._ids: dict[str, ua.NodeId] = {}
         self._limits = (MOST_AT_ONCE, MOST_AT_ONCE, MOST_AT_ONCE)
         self._types: dict[str, ua.VariantType] = {}
         self._changed = asyncio.Event()
@@ -231,7 +232,9 @@ class Session:
             raise LinkLost(station=self._station, reason=self._lost)
 
     def _id(self, node: str) -> ua.NodeId:
-        return ua.NodeId.from_string(f"ns={self._namespace};{node}")
+        if (known := self._ids.get(node)) is None:
+            known = self._ids[node] = ua.NodeId.from_string(f"ns={self._namespace};{node}")
+        return known
 
 
 class _Waker:

@@ -65,6 +65,10 @@ class PlcServer:
         """Tell whether the station has this word."""
         return word in self._ids
 
+    def all_words(self) -> list[str]:
+        """Every word the station has."""
+        return list(self._ids)
+
     def payload_words(self) -> list[str]:
         """The words of values and curves."""
         return [word for word in self._ids if word.startswith(("values.", "curves."))]
@@ -99,6 +103,16 @@ async def plc_server(
     `kinds` tells for each of the mapped values whether it is number, boolean or text; `identity` encrypts.
     """
     server = await bare_server(station.endpoint, identity if station.security == "encrypted" else None)
+    plc = await add_words(server, station, kinds)
+    await server.start()
+    try:
+        yield plc
+    finally:
+        await server.stop()
+
+
+async def add_words(server: Server, station: StationMap, kinds: dict[str, str]) -> PlcServer:
+    """Give a server the words of a station, in a namespace of theirs; it may be running already."""
     index = await server.register_namespace(station.namespace)
     ids: dict[str, ua.NodeId] = {}
     types: dict[str, ua.VariantType] = {}
@@ -111,16 +125,12 @@ async def plc_server(
     plc = PlcServer(server, ids, types)
     now = ua.NodeId(ua.Int32(ObjectIds.Server_ServerStatus_CurrentTime))
     server.iserver.aspace.set_attribute_value_callback(now, AttributeIds.Value, lambda *_: plc.time())
-    await server.start()
-    try:
-        yield plc
-    finally:
-        await server.stop()
+    return plc
 
 
-async def bare_server(endpoint: str, identity: Own | None = None) -> Server:
+async def bare_server(endpoint: str, identity: Own | None = None, inside: InternalServer | None = None) -> Server:
     """Make a server that has only the standard's nodes, ready to be filled and started; encrypted if it has a key."""
-    server = Server(iserver=_CheapServer())
+    server = Server(iserver=inside or CheapServer())
     server.disable_clock()
     encrypted = ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt
     server.set_security_policy([encrypted if identity else ua.SecurityPolicyType.NoSecurity])
@@ -166,7 +176,7 @@ def _words(station: StationMap, kinds: dict[str, str]) -> Iterable[tuple[str, st
                 yield f"curves.{name}.{ordinal}.{axis}", node, [], _REAL
 
 
-class _CheapServer(InternalServer):
+class CheapServer(InternalServer):
     """A server whose standard nodes are shared with the others until it changes one: starting costs milliseconds."""
 
     async def load_standard_address_space(self, shelf_file: Path | None = None) -> None:

@@ -88,8 +88,8 @@ async def permit(database: Database, station: str, serial: str, cycle: str | Non
     return await database.transact(request_permit, message, ACTOR)
 
 
-async def report(database: Database, station: str, serial: str, **more: Any) -> ReportAnswer:
-    """Report; `more` are the fields of ResultReport."""
+def result(station: str, serial: str, **more: Any) -> ResultReport:
+    """A report; `more` are the fields of ResultReport."""
     fields: dict[str, Any] = {
         "station": station,
         "cycle": f"t-{next(_cycles)}",
@@ -99,7 +99,12 @@ async def report(database: Database, station: str, serial: str, **more: Any) -> 
         "started_at": AT,
         "ended_at": AT,
     }
-    return await database.transact(report_result, ResultReport(**(fields | more)), ACTOR)
+    return ResultReport(**(fields | more))
+
+
+async def report(database: Database, station: str, serial: str, **more: Any) -> ReportAnswer:
+    """Report; `more` are the fields of ResultReport."""
+    return await database.transact(report_result, result(station, serial, **more), ACTOR)
 
 
 async def release(database: Database, containment: int, reason: str = "inspected and clean") -> int:

@@ -5,7 +5,7 @@ import zipfile
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mes.cells import files
@@ -78,9 +78,12 @@ def test_a_good_file_is_read_in_order_whatever_its_separator(separator: str) -> 
     ]
 
 
-FIELDS = st.sampled_from(["C1", "C2", "C 3", "", " ", "x" * 81, "3.27", "3270", "3.2 V", "nan", "2026-10-01", "é"])
+FIELDS = st.sampled_from(
+    ["C1", "C2", "C 3", "", " ", "x" * 81, "3.27", "3270", "3.2 V", "nan", "2026-10-01", "é", "00106141412345678908"]
+)
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(FIELDS, max_size=5), max_size=12),
     separator=st.sampled_from(",;\t"),
@@ -181,3 +184,10 @@ def _workbook(sheet: str) -> bytes:
         )
         book.writestr("xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}">{sheet}</worksheet>')
     return out.getvalue()
+
+
+def test_a_carton_is_named_as_its_label_is_scanned() -> None:
+    cartons = ["00106141412345678908", "00106141412345678909", "", "B1", "00-7"]
+    content = "Cell ID,Carton\n" + "".join(f"C{n},{carton}\n" for n, carton in enumerate(cartons))
+    found = read_rows(content.encode(), "f.csv", COLUMNS[:2])
+    assert found["carton"].to_list() == ["106141412345678908", "00106141412345678909", None, "B1", "00-7"]

@@ -51,6 +51,9 @@ READ = [
     ("]C100106141412345678908", {"kind": "gs1", "sscc": "106141412345678908"}),
     ("106141412345678908", {"kind": "sscc", "sscc": "106141412345678908"}),
     ("106141412345678909", {"kind": "plain", "serial": "106141412345678909"}),
+    ("00106141412345678908", {"kind": "sscc", "serial": "00106141412345678908", "sscc": "106141412345678908"}),
+    ("00106141412345678909", {"kind": "plain", "serial": "00106141412345678909"}),
+    ("01106141412345678908", {"kind": "plain", "serial": "01106141412345678908"}),
     (
         "https://id.gs1.org/01/03611111111119/10/L7/21/ABC",
         {"kind": "digital_link", "serial": "ABC", "lot": "L7"},
@@ -139,12 +142,21 @@ def test_battery_codes_are_read_back(maker: str, kind: str, made: date, number: 
     assert read(code).serial == code
 
 
+@given(st.lists(st.integers(0, 34**7 - 1), unique=True, max_size=20))
+def test_other_numbers_are_other_serials(numbers: list[int]) -> None:
+    made = [gbt34014.serial(number) for number in numbers]
+    assert len(set(made)) == len(numbers)
+    assert all(gbt34014.looks_like(f"08WPB12GBX{serial}") for serial in made)
+    with pytest.raises(ValueError, match="holds 0 to 52523350143"):
+        gbt34014.serial(34**7)
+
+
 @given(st.integers(0, 9), st.from_regex(r"\A[0-9]{7,10}\Z"), st.integers(0, 999_999))
 def test_an_sscc_has_its_check_digit(extension: int, prefix: str, number: int) -> None:
     made = gs1.sscc(extension, prefix, number)
-    assert gs1.is_sscc(made)
+    assert gs1.find_sscc(made) == gs1.find_sscc(f"00{made}") == made
     wrong = f"{made[:-1]}{(int(made[-1]) + 1) % 10}"
-    assert not gs1.is_sscc(wrong)
+    assert gs1.find_sscc(wrong) is gs1.find_sscc(f"00{wrong}") is None
 
 
 def test_what_cant_be_written_is_refused() -> None:
@@ -174,6 +186,7 @@ def test_every_message_takes_a_scan() -> None:
     assert (asked.serial, asked.lots) == ("B0001", ["LOT-77"])
     assert LotOpening(lot=f"[)>{RS}06{GS}1TL9{RS}{EOT}").lot == "L9"
     assert CartonArrival(code="]C100106141412345678908").code == "106141412345678908"
+    assert CartonArrival(code="00106141412345678908").code == "106141412345678908"
     assert CartonArrival(code=f"[)>{RS}06{GS}1JUN0001{RS}{EOT}").code == "UN0001"
     with pytest.raises(ValidationError, match=r"expected a code with a serial or sscc or lot\. Scan the label"):
         PermitRequest(station="ST-1", cycle="1", asker="plc", serial=f"[)>{RS}06{GS}Q5{RS}{EOT}")
@@ -195,6 +208,8 @@ def test_a_date_with_its_qualifier_is_read_and_a_broken_link_is_said() -> None:
         gs1.decode_link("https://[::1")
 
 
-@pytest.mark.parametrize("scanned", ["]C100040123450000000016", "(00)040123450000000016", "040123450000000016"])
+@pytest.mark.parametrize(
+    "scanned", ["]C100040123450000000016", "(00)040123450000000016", "00040123450000000016", "040123450000000016"]
+)
 def test_a_crate_is_named_by_its_label(scanned: str) -> None:
     assert CrateNumber(crate=scanned).crate == "040123450000000016"

@@ -82,6 +82,11 @@ class Program:
         """Tell whether it was started and has ended since."""
         return self._process is not None and not self.is_running()
 
+    @property
+    def pid(self) -> int:
+        """Its number, while it runs."""
+        return int(self._process.pid)
+
     def is_running(self) -> bool:
         """Tell whether it was started and lives."""
         if self._process is None:
@@ -218,7 +223,7 @@ async def running_plant(
         role: (await database.transact(create_key, KeyRequest(name=f"journey-{role}", role=role), ADMIN)).key
         for role in (Role.ADMIN, Role.STATION)
     }
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"MES_DATABASE_URL": url, "MES_PORT": str(port), "MES_URL": address, "MES_KEY": keys[Role.STATION]}
@@ -255,7 +260,8 @@ async def running_plant(
                 await asyncio.to_thread(one.stop)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nobody is given while its owner is dead."""
     for port in random.SystemRandom().sample(_PORTS, 50):
         with socket.socket() as tried, suppress(OSError):
             tried.bind(("127.0.0.1", port))

@@ -1,9 +1,11 @@
 """Kits: matched, bound to units, checked at the slot, given back."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mes import clock
 from mes.db import Database
 from mes.errors import Conflict, Malformed
 from mes.execution.messages import Component, PermitRequest
@@ -13,13 +15,16 @@ from mes.kits.messages import CellAssignment, KitRelease
 from mes.kits.service import CellNotFree, KitNotReserved, NoMatchingRules, NothingToKit, assign_cell, release_kit
 from mes.materials.deliveries import announce_delivery, scan_carton
 from mes.materials.messages import CartonArrival, DeliveryNotice, LotSplit
+from mes.orders.messages import OrderEvent, OrderRequest
+from mes.orders.service import create_order, move_order
+from mes.plan.messages import PlantFiles
 from mes.plan.service import apply_plan
 from mes.quality.lots import split_lot
 from mes.quality.messages import ContainRequest
 from mes.quality.service import contain
 from tests.build import line as build
 from tests.build import matched
-from tests.build.small import codes
+from tests.build.small import FILE, codes, step
 
 
 def parts(cells: list[str], **more: Any) -> list[Component]:
@@ -107,7 +112,7 @@ async def test_a_cell_in_stock_stands_in_where_the_groups_keep_their_limits(data
     weak = await ask(database, unit, parts([odd[0], *cells[1:]]), "c1")
     assert "with it breaks its rules: group 1: 2 lots, at most 1 allowed" in weak[Reason.NOT_FROM_KIT]
     ungraded = await ask(database, unit, parts([odd[1], *cells[1:]]), "c2")
-    assert "hasn't it, and it has no grade" in ungraded[Reason.NOT_FROM_KIT]
+    assert f"{odd[1]} at 1: it can be in no kit: no grade" in ungraded[Reason.NOT_FROM_KIT]
     assert await ask(database, unit, parts([free, *cells[1:]]), "c3") == {}
     done = await build.report(
         database, "ST-10", unit, components=parts([free, *cells[1:]]), values={"ok": [True]}, cycle="c3"
@@ -178,19 +183,18 @@ async def test_a_kit_that_is_not_used_gives_its_cells_back(database: Database) -
 async def test_what_is_held_damaged_awaited_or_ungraded_is_in_no_pool(database: Database) -> None:
     await database.transact(apply_plan, matched.plant(), build.ACTOR)
     await matched.graded(database)
-    lines = [{"code": f"L1-B{n}", "part": "CELL", "supplier_lot": "S-L1", "quantity": 10} for n in (1, 2)]
-    notice = DeliveryNotice(delivery="D1", supplier="Acme", file_name="n.csv", file_digest="0" * 64, cartons=lines)
-    await database.transact(announce_delivery, notice, build.ACTOR)
+    await announce(database, "L1-B1", "L1-B2")
     await database.transact(scan_carton, CartonArrival(code="L1-B1", is_damaged=True, note="dent"), build.ACTOR)
     await database.transact(contain, ContainRequest(serial="L1-0060", reason="fell down"), build.QUALITY)
     await matched.receive(database, "RAW", 12)
     answer = await matched.match(database, part="MOD")
-    assert answer.pool == 60 - 10 - 10 - 1
+    assert answer.pool == 60 - 1
+    assert answer.left["its carton is damaged or hasn't arrived"] == 10 + 10
     assert answer.notes == ["lot RAW isn't graded"]
     none = await matched.match(database, part="MOD", lots=["RAW", "NONE"])
     assert none.notes == ["lot RAW isn't graded", "lot NONE isn't known, or is of another part"]
     assert len(answer.kits) == 3
-    assert sum(answer.left.values()) == 39 - 36
+    assert sum(answer.left.values()) == 59 - 36
     used = {cell for one in answer.kits for cell in await cells_of(database, one.kit)}
     assert used <= {f"L1-{n:04}" for n in range(21, 60)}
     await database.transact(contain, ContainRequest(lot="L1", reason="bad lot"), build.QUALITY)
@@ -229,7 +233,7 @@ async def test_a_reserved_cell_that_loses_its_grade_is_refused_at_the_slot(datab
     await matched.test(database, [matched.reading(cells[0], 60.0, visual_ok=False)])
     await matched.grade(database, "L1")
     refused = await ask(database, unit, parts(cells))
-    assert f"{cells[0]} at 1: it has no grade any more" in refused[Reason.NOT_FROM_KIT]
+    assert f"{cells[0]} at 1: it can be in no kit: no grade" in refused[Reason.NOT_FROM_KIT]
 
 
 async def test_a_kit_that_a_split_has_spread_over_lots_is_refused(database: Database) -> None:
@@ -253,3 +257,122 @@ async def test_another_reading_of_the_same_time_is_not_dropped(database: Databas
         await matched.test(database, [matched.reading(name, ocv_v=2.0)])
     (error,) = caught.value.errors
     assert (error["read"], "ocv_v 3.265" in error["expected"]) == ("ocv_v 2.0", True)
+
+
+async def test_no_cell_is_assigned_over_one_that_is_fitted(database: Database) -> None:
+    unit, spare = (await matched.ready(database))["MOD"]
+    cells, kit = await cells_of(database, unit), (await matched.kit(database, unit)).kit.kit
+    await build.permit(database, "ST-10", unit, "c1")
+    await build.report(database, "ST-10", unit, components=parts(cells), values={"ok": [True]}, cycle="c1")
+    free = unused(cells, await cells_of(database, spare))
+    assigned = CellAssignment(kit=kit, position=5, serial=free, reason="weak cell")
+    with pytest.raises(CellNotFree, match=f"{cells[4]} is fitted there; report its removal first"):
+        await database.transact(assign_cell, assigned, build.QUALITY)
+    assert await cells_of(database, unit) == cells
+
+
+async def test_at_the_slot_the_same_is_asked_of_a_cell_as_in_the_pool(database: Database) -> None:
+    rules = {"swap": "stock", "max_age_d": 5.0}
+    await database.transact(apply_plan, matched.plant(matching=rules), build.ACTOR)
+    names = await matched.receive(database, "L1", 60)
+    for name in names:  # the last three were tested long ago
+        first = -240.0 if name in names[-3:] else 0.0
+        await matched.test(database, [matched.reading(name, first + hours) for hours in (0.0, 48.0)])
+    assert (await matched.grade(database, "L1")).graded == 60
+    await announce(database, "L1-B1", "L1-B5")
+    unit = (await matched.order(database))["MOD"][0]
+    answer = await matched.match(database, order="W1", kits=1)
+    assert answer.left["too old"] == 3
+    cells, kit = await cells_of(database, unit), (await matched.kit(database, unit)).kit.kit
+    awaited = next(name for name in names[:10] if name not in cells)
+    for n, (serial, why) in enumerate([(names[-1], "too old"), (awaited, "its carton is damaged or hasn't arrived")]):
+        said = await ask(database, unit, parts([serial, *cells[1:]]), f"c{n}")
+        assert f"{serial} at 1: it can be in no kit: {why}" in said[Reason.NOT_FROM_KIT]
+        assigned = CellAssignment(kit=kit, position=1, serial=serial, reason="weak cell")
+        with pytest.raises(CellNotFree, match=why):
+            await database.transact(assign_cell, assigned, build.QUALITY)
+    assert await ask(database, unit, parts(cells), "c8") == {}
+    with clock.held(clock.now() + timedelta(days=5)):
+        waited = await ask(database, unit, parts(cells), "c9")
+    assert f"{cells[0]} at 1: it can be in no kit: too old" in waited[Reason.NOT_FROM_KIT]
+
+
+async def announce(database: Database, *cartons: str) -> None:
+    """Announce cartons that don't arrive."""
+    lines = [{"code": code, "part": "CELL", "supplier_lot": "S-L1", "quantity": 10} for code in cartons]
+    notice = DeliveryNotice(delivery="D1", supplier="Acme", file_name="n.csv", file_digest="0" * 64, cartons=lines)
+    await database.transact(announce_delivery, notice, build.ACTOR)
+
+
+async def test_places_are_exchanged_over_several_cycles(database: Database) -> None:
+    unit = (await matched.ready(database))["MOD"][0]
+    cells = await cells_of(database, unit)
+    swapped = [cells[1], cells[2], cells[0], *cells[3:]]
+    for n, cell in enumerate(swapped[:2], start=1):
+        at = [Component(part="CELL", serial=cell, position=n)]
+        assert await ask(database, unit, at, f"c{n}") == {}
+        done = await build.report(
+            database, "ST-10", unit, components=at, values={"ok": [False]}, verdict="failed", cycle=f"c{n}"
+        )
+        assert done.findings == []
+        again = await matched.match(database, part="MOD")
+        other = {cell for one in again.kits for cell in await cells_of(database, one.kit)}
+        assert other.isdisjoint(cells), "what waits for its place in the module is free for no other"
+    assert await cells_of(database, unit) == swapped
+    assert await ask(database, unit, parts(swapped)[2:], "c9") == {}
+
+
+async def test_what_came_out_is_not_put_back_into_the_kit(database: Database) -> None:
+    unit, spare = (await matched.ready(database, matched.plant(matching={"swap": "stock"})))["MOD"]
+    cells = await cells_of(database, unit)
+    await build.permit(database, "ST-10", unit, "c1")
+    await build.report(database, "ST-10", unit, components=parts(cells), values={"ok": [True]}, cycle="c1")
+    await build.report(database, "ST-20", unit, values={"ok": [False]})
+    free = unused(cells, await cells_of(database, spare))
+    out = [{"serial": cell, "to": "scrap"} for cell in cells[:2]]
+    at = [Component(part="CELL", serial=free, position=1)]
+    await build.report(database, "ST-25", unit, removals=out, components=at, values={"ok": [True]})
+    assert await cells_of(database, unit) == [free, *cells[2:]]
+
+
+async def test_a_reserved_cell_is_kept_from_what_has_no_kits(database: Database) -> None:
+    said = matched.plant().model_dump(mode="json", exclude_defaults=True)
+    said["parts"].append({"number": "BOX", "name": "Box", "trace": "serial", "serial_pattern": "X{number:05}"})
+    bom = [{"part": "CELL", "operation": "10", "quantity": 1}]
+    said["products"].append({"part": "BOX", "bom": bom, "route": [step("10")]})
+    unit = (await matched.ready(database, PlantFiles.model_validate(said)))["MOD"][0]
+    cells = await cells_of(database, unit)
+    await database.transact(create_order, OrderRequest(order="W2", part="BOX", quantity=1), build.ACTOR)
+    await database.transact(move_order, OrderEvent(order="W2", event="release"), build.ACTOR)
+    refused = await ask(database, "X00001", parts(cells[:1]))
+    kit = (await matched.kit(database, unit)).kit.kit
+    assert f"{cells[0]} at 1: it is reserved in kit {kit}" in refused[Reason.NOT_FROM_KIT]
+    done = await build.report(database, "ST-10", "X00001", components=parts(cells[:1]), values={"ok": [True]})
+    assert Reason.NOT_FROM_KIT in codes(done.findings)
+    assert await cells_of(database, unit) == cells[1:], "it sits where it sits"
+
+
+async def test_what_was_not_fitted_of_a_used_kit_is_given_back(database: Database) -> None:
+    unit = (await matched.ready(database))["MOD"][0]
+    cells, kit = await cells_of(database, unit), (await matched.kit(database, unit)).kit.kit
+    told = {"values": {"ok": [False]}, "verdict": "failed"}
+    await build.report(database, "ST-10", unit, components=parts(cells)[:3], **told)
+    await database.transact(release_kit, KitRelease(kit=kit, reason="module is scrap"), build.ACTOR)
+    answer = await matched.match(database, part="MOD")
+    assert answer.pool == 60 - 12 - 3
+    assert await cells_of(database, unit) == cells[:3], "what it was made of stays"
+    assert (await matched.kit(database, kit)).kit.state == "used"
+
+
+async def test_a_piece_with_another_part_in_it_still_gets_its_kit(database: Database) -> None:
+    said = matched.plant().model_dump(mode="json", exclude_defaults=True)
+    said["parts"].append({"number": "BASE", "name": "Base", "trace": "serial", "receiving": FILE})
+    said["products"][1]["bom"].append({"part": "BASE", "operation": "10", "quantity": 1})
+    await database.transact(apply_plan, PlantFiles.model_validate(said), build.ACTOR)
+    await build.receive_file(database, "BX", "BASE", b"Serial,Carton\nBASE-1,K1\n")
+    await matched.graded(database)
+    unit = (await matched.order(database))["MOD"][0]
+    inside = [Component(part="BASE", serial="BASE-1", position=1)]
+    told = {"values": {"ok": [False]}, "verdict": "failed"}
+    await build.report(database, "ST-10", unit, components=inside, **told)
+    assert unit in [one.unit for one in (await matched.match(database, order="W1")).kits]

@@ -3,10 +3,12 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from copy import deepcopy
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import numpy as np
 import pytest
@@ -21,13 +23,16 @@ from mes.cli_labels import Work, labels
 from mes.codes.gbt34014 import decode
 from mes.db import Database, open_database
 from mes.errors import NotFound
-from mes.labels.designs import CrateOpen, NoNumber
+from mes.labels.designs import CrateOpen
 from mes.labels.messages import BatteryCode, JobAnswer, LabelRequest, PrinterSpec, PrintOutcome
 from mes.labels.queries import jobs
 from mes.labels.service import PrinterBusy, ReprintUnexplained, print_label, record_outcome, set_printer
 from mes.labels.spool import SPOOL
 from mes.people.messages import KeyRequest
 from mes.people.service import create_key
+from mes.plan.messages import PlantFiles
+from mes.plan.service import apply_plan
+from mes.records.scans import explain_scan
 from mes.settings import Settings
 from mes.shipping.messages import CrateNumber, CrateUnitRequest
 from mes.shipping.service import close_crate, unpack_unit
@@ -39,6 +44,7 @@ from tests.labels.reading import dots, scan, texts
 from tests.shipping.crates import PREFIX, a_pack, closed, make, open_one
 
 MORNING = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+BATTERY = BatteryCode(maker="08P", spec="A1", traceability="0123456")
 SPEC = PrinterSpec(name="P1", host="127.0.0.1", port=9100)
 
 
@@ -77,18 +83,39 @@ async def test_a_nameplate_says_what_it_is_and_its_code_too(plant: Database) -> 
 
 
 async def test_a_nameplate_may_hold_a_battery_code(morning: None, plant: Database) -> None:
-    battery = BatteryCode(maker="08P", spec="A1", traceability="0123456")
-    code = scan(dots(await zpl_of(plant, (await label(plant, battery=battery)).job))).bytes.decode()
+    code = scan(dots(await zpl_of(plant, (await label(plant, battery=BATTERY)).job))).bytes.decode()
     assert len(code) == 24
-    assert (code[:5], code[5:7], code[7:14], code[-7:]) == ("08PPB", "A1", "0123456", "0000001")
+    assert (code[:5], code[5:7], code[7:14]) == ("08PPB", "A1", "0123456")
     assert (decode(code).kind, decode(code).made_on) == ("P", MORNING.date())
     again = await label(plant, reason="smudged")
     assert bytes.fromhex(again.payload).decode() == code, "a second label never says anything else"
-    await build.receive_file(plant, "BX", "BOARD", b"Serial,Carton\nBOARD-X,K1\n")
-    with pytest.raises(NoNumber):
-        await label(plant, "BOARD-X", battery=battery)
+    async with plant.reading() as session:
+        read = await explain_scan(session, code)
+    assert (read.serial, read.part, read.is_known) == ("P00001", "PACK", True)
     with pytest.raises(ValidationError):
-        LabelRequest(kind="crate", subject="0" * 18, printer="P1", battery=battery)
+        LabelRequest(kind="crate", subject="0" * 18, printer="P1", battery=BATTERY)
+
+
+async def test_no_battery_code_is_given_twice(morning: None, plant: Database) -> None:
+    await build.receive_file(plant, "BX", "BOARD", b"Serial,Carton\nBOARD-X,K1\n")
+    first = [(await label(plant, subject, battery=BATTERY)).payload for subject in ("P00001", "M00001", "BOARD-X")]
+    assert len(set(first)) == 3, "serials of two products end in the same number"
+    async with plant._session(read_only=False) as (_, driver):
+        with pytest.raises(asyncpg.UniqueViolationError, match="uq_print_job_payload"):
+            await driver.execute("UPDATE print_job SET payload = (SELECT min(payload) FROM print_job)")
+
+
+async def test_a_battery_code_has_the_day_it_was_made_on_where_it_was_made(database: Database) -> None:
+    files = deepcopy(small.PLANT)
+    files["sites"][0]["timezone"] = "America/New_York"
+    await database.transact(apply_plan, PlantFiles.model_validate(files), build.ACTOR)
+    await database.transact(set_printer, SPEC, build.ACTOR)
+    with clock.held(MORNING):
+        await small.order(database, number="WO-0")
+    with clock.held(datetime(2026, 12, 4, 2, 0, tzinfo=UTC)):
+        await small.tell(database, "ST-60", "P00001", ok=False)
+        code = bytes.fromhex((await label(database, battery=BATTERY)).payload).decode()
+    assert decode(code).made_on == date(2026, 12, 3)
 
 
 async def test_a_reprint_is_counted_and_needs_its_reason(plant: Database) -> None:

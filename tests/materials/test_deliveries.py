@@ -50,6 +50,15 @@ async def test_cartons_arrive_one_by_one_and_the_rest_is_short(database: Databas
         await database.transact(close_delivery, DeliveryClosing(delivery="D1"), build.ACTOR)
 
 
+async def test_a_lot_of_another_supplier_balances_nothing(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await database.transact(announce_delivery, notice(), build.ACTOR)
+    content = b"Serial,Carton,OCV,ACIR,Ah\nX1,B1,3.2,2.2,15\n"
+    await build.receive_file(database, "L1", "CELL", content, supplier="Other", supplier_lot="S-L1")
+    answer = await database.transact(close_delivery, DeliveryClosing(delivery="D1"), build.ACTOR)
+    assert [(lot.announced, lot.received) for lot in answer.lots] == [(30, 0)]
+
+
 async def test_a_wrong_scan_says_what_to_do(database: Database) -> None:
     await database.transact(apply_plan, matched.plant(), build.ACTOR)
     await database.transact(announce_delivery, notice(), build.ACTOR)

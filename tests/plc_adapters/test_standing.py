@@ -1,5 +1,6 @@
 """What a gateway keeps is judged as the MES judges it, in every state from which something must not be done."""
 
+import asyncio
 import random
 from collections import Counter
 from datetime import timedelta
@@ -14,7 +15,7 @@ from mes.execution.messages import OfflinePermit, PermitRequest, ResultReport
 from mes.execution.permits import explain_permit, record_offline_permit
 from mes.execution.rules.words import Reason
 from mes.execution.standing import STANDING, UNSAFE, Standing
-from plc_adapters.keeping import Known
+from plc_adapters.known import Known
 from tests.build import line as build
 from tests.execution.illegal_kinds import FITTING, NAMING, PERMIT, PERMITS, World
 from tests.execution.illegal_plant import State, build_state
@@ -106,6 +107,44 @@ async def test_a_result_heard_of_counts_before_the_record_has_it(database: Datab
     assert Reason.PREDECESSOR_MISSING not in [one.code for one in known.decide(after, now).said]
 
 
+async def test_what_waits_for_the_mes_is_known_however_old_it_is(database: Database, state: State) -> None:
+    standing, serial, now = await kept(database), state.pools["fresh"][0], clock.now()
+    known = knows(standing)
+    said = {"station": "S-200", "serial": serial, "cycle": "1", "asker": "t", "verdict": "passed"}
+    known.heard(ResultReport(**said, started_at=now, ended_at=now, heard_at=now, values={"ok": [True]}))
+    again = PermitRequest(station="S-200", serial=serial, cycle="2", asker="t")
+    later = now + timedelta(hours=1)
+    known.take(standing, later, waiting={"S-200/1"})
+    assert [one.code for one in known.decide(again, later).said] == [Reason.STEP_PASSED]
+    known.take(standing, later)  # it waits no more and is not in the record: a person must have cleared it
+    assert known.decide(again, later).said == []
+
+
+async def test_what_is_known_grows_old_though_the_clock_stands_still_or_goes_back() -> None:
+    now = clock.now()
+    nothing = Standing(now, True, {}, {}, {}, {}, {})
+    known = Known(timedelta(milliseconds=50))
+    asked = PermitRequest(station="S", serial="U", cycle="1", asker="t")
+
+    def is_too_old() -> bool:
+        (said,) = known.decide(asked, clock.now()).said
+        return "s old" in said.detail
+
+    with clock.held(now):
+        known.take(nothing, now)
+        assert not is_too_old()
+        clock.advance(-timedelta(seconds=3))
+        async with asyncio.timeout(5):
+            while not is_too_old():  # noqa: ASYNC110 - nobody tells when something has grown old
+                await asyncio.sleep(0.01)
+        known.take(nothing, clock.now())
+        assert not is_too_old()
+        clock.advance(-timedelta(hours=1))
+        assert is_too_old()
+        clock.advance(timedelta(hours=2))
+        assert is_too_old()
+
+
 async def offline(database: Database, asked: dict[str, Any], **more: Any) -> Any:
     permit = OfflinePermit(request=PermitRequest(**asked), granted=True, asked_at=clock.now(), **more)
     return await database.transact(record_offline_permit, permit, build.ACTOR)
@@ -152,3 +191,19 @@ async def test_a_permit_that_the_mes_had_refused_already_holds_the_unit(database
     async with database.reading() as session:
         held = "SELECT count(*) FROM hold h JOIN unit u ON u.id = h.unit_id WHERE u.serial = $1"
         assert await session.driver.fetchval(held, serial) == 1
+
+
+async def test_a_refusal_in_place_of_a_permit_that_was_never_heard_is_in_the_journal(
+    database: Database, state: State
+) -> None:
+    serial = state.pools["fresh"][0]
+    assert (await build.permit(database, "S-200", serial, "o-1")).granted
+    asked = {"station": "S-200", "serial": serial, "cycle": "o-1", "asker": "test"}
+    permit = OfflinePermit(
+        request=PermitRequest(**asked), granted=False, refusals=[Reason.OFFLINE], asked_at=clock.now()
+    )
+    assert (await database.transact(record_offline_permit, permit, build.ACTOR)).contradictions == []
+    async with database.reading() as session:
+        told = "SELECT count(*) FROM act WHERE name = 'execution.record_offline_permit'"
+        assert await session.driver.fetchval(told) == 1
+        assert await session.driver.fetchval("SELECT granted FROM permit WHERE cycle = 'o-1'")

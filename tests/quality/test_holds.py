@@ -54,6 +54,14 @@ async def reasons(database: Database, station: str, serial: str, **more: Any) ->
     return codes((await small.ask(database, station, serial, **more)).refusals)
 
 
+@pytest.mark.parametrize("scanned", ["]C100106141412345678908", "00106141412345678908", "106141412345678908"])
+async def test_a_carton_is_held_by_its_label(plant: Database, scanned: str) -> None:
+    content = b"Serial,Carton\nX1,00106141412345678908\nX2,Box 7 of 9\n"
+    await build.receive_file(plant, "X", "CELL", content)
+    for carton in (scanned, "Box 7 of 9"):
+        assert (await hold(plant, carton=carton)).subjects == 1
+
+
 async def test_a_carton_holds_its_cells_and_what_they_are_in(plant: Database) -> None:
     serial = (await small.order(plant, part="MOD"))["MOD"][0]
     await small.module(plant, serial, c1(1), "G1", upto="21")

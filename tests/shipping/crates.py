@@ -10,7 +10,8 @@ from mes.db import Database
 from mes.execution.messages import ReportAnswer
 from mes.plan.messages import PlantFiles
 from mes.plan.service import apply_plan
-from mes.quality.messages import ReleaseHoldRequest
+from mes.quality.dispositions import dispose_lot
+from mes.quality.messages import DisposeLotRequest, ReleaseHoldRequest
 from mes.quality.queries import holds
 from mes.quality.service import release_hold
 from mes.shipping.messages import CrateNumber, CrateOpening, CrateUnitRequest, PackAnswer, ShipAnswer, ShipRequest
@@ -25,9 +26,10 @@ _numbers = itertools.count(1)
 
 
 def plant_files() -> PlantFiles:
-    """The small plant; its cells come with readings, and a pack's charge is measured at 80. 90 asks for no record."""
+    """The small plant; its cells need a test summary, and a pack's charge is measured at 80. 90 asks for no record."""
     files = deepcopy(small.PLANT)
-    files["parts"][0]["receiving"] = {**small.FILE, "ocv_v": {"column": "OCV"}}
+    files["sites"][0]["lines"][0]["stations"].append({"code": "ST-05", "name": "05", "operations": ["05"]})
+    files["products"].append({"part": "CELL", "route": [small.step("05", documents=["un383_test_summary"])]})
     route = files["products"][1]["route"]
     route[3]["characteristics"] = [*route[3]["characteristics"], CHARGE]
     route[4]["is_complete"] = False
@@ -43,11 +45,12 @@ async def make(database: Database) -> None:
 
 
 async def receive(database: Database, lot: str, count: int = 8, *, documents: Sequence[Any] = (SUMMARY,)) -> list[str]:
-    """Receive a lot of cells with their readings; their serials."""
+    """Receive a lot of cells, and have it released whatever it came with; their serials."""
     serials = [f"{lot}-{n:03}" for n in range(1, count + 1)]
-    rows = "".join(f"{serial},K1,3.2\n" for serial in serials)
-    content = f"Serial,Carton,OCV\n{rows}".encode()
-    await build.receive_file(database, lot, "CELL", content, documents=list(documents))
+    rows = "".join(f"{serial},K1\n" for serial in serials)
+    await build.receive_file(database, lot, "CELL", f"Serial,Carton\n{rows}".encode(), documents=list(documents))
+    released = DisposeLotRequest(lot=lot, decision="release", reason="looked at")
+    await database.transact(dispose_lot, released, build.QUALITY)
     return serials
 
 

@@ -18,7 +18,7 @@ BREAKS: dict[Reason, dict[str, Any]] = {
     Reason.IN_OTHER_CRATE: {"other_crate": "003401234500000017"},
     Reason.PACK_OUT_MISSING: {"passed": ()},
     Reason.INCOMPLETE: {"gaps": ("P1: BOARD: no unit known at 1 of 1 positions (1)",)},
-    Reason.TEST_SUMMARY_MISSING: {"bare_lots": ("C1", "C2")},
+    Reason.DOCUMENT_MISSING: {"undocumented": ("C1 has no certificate", "C2 has no certificate")},
     Reason.CHARGE_WRONG: {"charge": Charge("80", (31.0,), 20, 30)},
 }
 TOLD = {
@@ -28,7 +28,7 @@ TOLD = {
     Reason.IN_OTHER_CRATE: "P1 is in crate 003401234500000017.",
     Reason.PACK_OUT_MISSING: "P1 hasn't passed its pack-out (90).",
     Reason.INCOMPLETE: "The record of P1 has gaps: P1: BOARD: no unit known at 1 of 1 positions (1).",
-    Reason.TEST_SUMMARY_MISSING: "No UN 38.3 test summary is there for the cells of C1; C2.",
+    Reason.DOCUMENT_MISSING: "Documents are missing: C1 has no certificate; C2 has no certificate.",
     Reason.CHARGE_WRONG: "The charge of P1 at 80 was 31 %; allowed: at least 20, at most 30.",
 }
 

@@ -12,7 +12,8 @@ from mes import clock
 from mes.db import Database, Session
 from mes.errors import NotFound
 from mes.genealogy.trace import trace
-from mes.materials.messages import LotSplit
+from mes.materials.messages import DocumentReceipt, LotSplit
+from mes.materials.service import add_documents
 from mes.orders.service import issue_serials
 from mes.quality.lots import split_lot
 from mes.quality.messages import ContainRequest
@@ -34,6 +35,7 @@ from tests.build import line as build
 from tests.build import small
 from tests.conftest import server_url
 from tests.shipping.crates import (
+    SUMMARY,
     a_pack,
     closed,
     make,
@@ -191,13 +193,16 @@ async def test_a_pack_with_a_gap_in_its_record_does_not_leave(plant: Database) -
     assert refused.refusals[0].text == f"The record of {pack} has gaps: {empty}."
 
 
-async def test_each_lot_of_cells_needs_its_test_summary(plant: Database) -> None:
+async def test_each_lot_needs_the_documents_that_its_own_route_asks_for(plant: Database) -> None:
     pack = await a_pack(plant, documents=[])
-    refused = await put(plant, await open_one(plant), pack)
-    assert codes(refused) == [Reason.TEST_SUMMARY_MISSING]
+    crate = await open_one(plant)
+    refused = await put(plant, crate, pack)
+    assert codes(refused) == [Reason.DOCUMENT_MISSING]
     async with plant.reading() as session:
         lots = [lot for lot in (await trace(session, pack)).lots if lot.startswith("LOT-")]
-    assert refused.refusals[0].text == f"No UN 38.3 test summary is there for the cells of {lots[0]}."
+    assert refused.refusals[0].text == f"Documents are missing: {lots[0]} has no un383 test summary."
+    await plant.transact(add_documents, DocumentReceipt(lot=lots[0], documents=[SUMMARY]), build.ACTOR)
+    assert (await put(plant, crate, pack)).packed
 
 
 @pytest.mark.parametrize("is_documented", [True, False])
@@ -209,7 +214,8 @@ async def test_what_a_lot_was_split_off_from_speaks_for_it(plant: Database, is_d
     await small.module(plant, module, serials[:4], "G1")
     refused = await put(plant, await open_one(plant), module)
     assert refused.packed == is_documented
-    assert [one.text.rpartition(" ")[2] for one in refused.refusals] == ([] if is_documented else ["L-S."])
+    lacking = [] if is_documented else ["Documents are missing: L-S has no un383 test summary."]
+    assert [one.text for one in refused.refusals] == lacking
 
 
 async def test_a_charge_measured_too_high_later_keeps_a_pack_here(plant: Database) -> None:

@@ -44,6 +44,8 @@ def group_check(cells: Sequence[PoolCell], rules: Rules) -> list[str]:
 
 def unusable(cell: PoolCell, rules: Rules, *, has_acir: bool) -> str | None:
     """Say why a cell can be in no kit. `has_acir`: others it would sit beside have an ACIR value."""
+    if cell.is_apart:
+        return "its carton is damaged or hasn't arrived"
     if rules.grades and cell.grade not in rules.grades:
         return "wrong grade" if cell.grade else "no grade"
     if rules.max_age_d is not None and not cell.age_d <= rules.max_age_d:

@@ -8,7 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class PoolCell:
-    """A cell to match. `lot`: its lot's id; `carton`: as its lot names it; `is_odd`: left over, wanted to be used."""
+    """A cell to match. `lot`: its lot's id; `carton`: as its lot names it.
+
+    `is_apart`: set apart, with a carton that is damaged or hasn't arrived; `is_odd`: left over, wanted to be used.
+    """
 
     id: int
     capacity_ah: float | None
@@ -18,6 +21,7 @@ class PoolCell:
     age_d: float
     grade: str | None
     model: str
+    is_apart: bool = False
     is_odd: bool = False
 
 

@@ -158,7 +158,7 @@ def complete(facts: Facts) -> str | None:
 
 
 def documented(facts: Facts) -> str | None:
-    """The lot, and each lot of cells in the unit, has the documents that the step asks for."""
+    """The lot, and each lot in the unit that comes with documents, has those that the step asks for."""
     step = facts.progress.step
     if step is None or not step.conditions.documents:
         return None
