@@ -10,6 +10,7 @@ For compose (the default) writes deploy/secrets/ and deploy/.env; with --systemd
   postgres_password, mes_owner_password, mes_password, mes_backup_password     64 hex digits each
   mes_database_url, mes_owner_database_url, mes_backup_database_url            the same in addresses
   mes_event_key        what the signing secrets of webhooks are derived from, 64 hex digits
+  mes_seal_key         what anchors of the record's seals are signed with, 64 hex digits
   mes_mqtt_logins      log-ins at MQTT brokers, {"SUBSCRIPTION": "user:password"}; yours to fill
   ../keys or keys/     folders for the keys that create-keys.sh makes
   ../plc or plc/       for passwords of PLCs, STATION.password, yours to write
@@ -69,6 +70,7 @@ random() {
 
 random | write "$folder/postgres_password"
 random | write "$folder/mes_event_key"
+random | write "$folder/mes_seal_key"
 printf '{}' | write "$folder/mes_mqtt_logins"
 for role in mes_owner mes mes_backup; do
     random | write "$folder/${role}_password"

@@ -43,6 +43,8 @@ from mes.plant.routes import router as plant
 from mes.problems import problem
 from mes.quality.routes import router as quality
 from mes.records.routes import router as records
+from mes.seal.anchor import find_key
+from mes.seal.sealer import Sealer
 from mes.settings import Settings, get_settings
 from mes.shipping.routes import router as shipping
 from mes.spc.routes import router as spc
@@ -53,6 +55,7 @@ from mes.web.pages import router as pages
 
 RELAY_EVERY_S = 0.25
 SPOOL_EVERY_S = 1
+SEAL_EVERY_S = 1
 PURGE_EVERY_S = 60
 WATCH_EVERY_S = 1
 RELAY = Actor("event relay", Role.STATION)
@@ -143,6 +146,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         asyncio.create_task(_repeat("relay", RELAY_EVERY_S, lambda: relay_all(database))),
         asyncio.create_task(_repeat("labels", SPOOL_EVERY_S, lambda: spool_labels(database))),
         asyncio.create_task(_repeat("charts", WATCH_EVERY_S, watch.turn)),
+        asyncio.create_task(_repeat("seals", SEAL_EVERY_S, Sealer(database, find_key(settings.seal_key)).turn)),
         asyncio.create_task(_repeat("months", DAY_S, lambda: add_months(database))),
         asyncio.create_task(_repeat("events kept", PURGE_EVERY_S, lambda: purge_old(database, settings))),
         asyncio.create_task(_listen(app.state.url, app.state.live, app.state.bell)),

@@ -22,6 +22,7 @@ from mes.actor import Actor, Role
 from mes.cli_events import events
 from mes.cli_labels import labels
 from mes.cli_orders import orders
+from mes.cli_seal import add_verify, seal
 from mes.cli_spc import add_gauge, spc
 from mes.commands import Commands
 from mes.db import Database, open_database
@@ -369,6 +370,8 @@ cli.add_typer(orders(_use), name="orders")
 cli.add_typer(events(_use), name="events")
 cli.add_typer(spc(_use), name="spc")
 add_gauge(cli)
+cli.add_typer(seal(_use), name="seal")
+add_verify(cli, _use)
 
 
 def _add_plugins() -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from mes import clock, journal, log
+from mes import clock, journal, log, outbox
 from mes.actor import Actor
 from mes.errors import Malformed, Unavailable
 from mes.message import Message
@@ -200,7 +200,7 @@ async def _write_journal(session: Session, act: ActFunction[Any, Any], message: 
     short = message.model_dump_json(exclude=message.journal_omits) if message.journal_omits else whole
     clauses, values = session.last
     await session.run(
-        compose(*clauses, journal.JOURNAL, answer="SELECT id FROM journaled"),
+        compose(*clauses, outbox.TELL, journal.JOURNAL, answer="SELECT id FROM journaled"),
         **values,
         actor=session.actor.name,
         role=session.actor.role.value,

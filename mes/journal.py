@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mes.statement import Clause
@@ -30,13 +28,10 @@ class Act(Table):
 
 JOURNAL = Clause(
     """
-    told AS (
-        INSERT INTO outbox (at, topic, payload)
-        SELECT :at, t.topic, t.payload::jsonb FROM unnest(:topics, :payloads) AS t (topic, payload)),
     journaled AS (
         INSERT INTO act (at, actor, role, name, message, digest, request_id)
         VALUES (:at, :actor, :role, :name, CAST(:message AS jsonb), :digest, :request_id)
         RETURNING id)
     """,
-    {"topics": ARRAY(Text), "payloads": ARRAY(Text)},
+    {},
 )

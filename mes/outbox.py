@@ -3,8 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped
 
+from mes.statement import Clause
 from mes.table import Key, Table
 
 CHANNEL = "mes_events"
@@ -19,3 +22,13 @@ class Outbox(Table):
     at: Mapped[datetime]
     topic: Mapped[str]
     payload: Mapped[dict[str, Any]]
+
+
+TELL = Clause(
+    """
+    told AS (
+        INSERT INTO outbox (at, topic, payload)
+        SELECT :at, t.topic, t.payload::jsonb FROM unnest(:topics, :payloads) AS t (topic, payload))
+    """,
+    {"topics": ARRAY(Text), "payloads": ARRAY(Text)},
+)

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         90, description="Days after which events go even if a subscriber hasn't taken them."
     )
     event_key: SecretStr | None = Field(None, description="From which the signing secrets of webhooks are derived.")
+    seal_key: SecretStr | None = Field(None, description="With which anchors of the record's seals are signed.")
     mqtt_logins: Annotated[
         dict[str, SecretStr], BeforeValidator(lambda told: json.loads(told) if isinstance(told, str) else told)
     ] = Field({}, description='Log-ins at brokers by name of the subscription, as JSON: {"cloud": "user:password"}.')

@@ -4,13 +4,21 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Numeric, Text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, MetaData, Numeric, Text
 from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 Key = Annotated[int, mapped_column(BigInteger, Identity(always=True), primary_key=True)]
+# Drawn when a row is added whose own key isn't, and when a row is closed: what a seal counts rows by.
+Entry = Annotated[int, mapped_column(BigInteger, Identity(always=True), unique=True)]
+Closing = Annotated[int | None, mapped_column(BigInteger)]
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
 Quantity = Annotated[Decimal, mapped_column(Numeric(18, 6))]
+
+
+def closing_index(table: str) -> Index:
+    """The index of a ledger's closings, in the order in which they were made."""
+    return Index(f"uq_{table}_closing_id", "closing_id", unique=True, postgresql_where="closing_id IS NOT NULL")
 
 
 class Table(DeclarativeBase):

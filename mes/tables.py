@@ -15,6 +15,7 @@ from mes.people import models as people
 from mes.plant import models as plant
 from mes.products import models as products
 from mes.quality import models as quality
+from mes.seal import models as seal
 from mes.shipping import models as shipping
 from mes.spc import models as spc
 from mes.table import Table
@@ -37,6 +38,7 @@ ALL = (
     plant,
     products,
     quality,
+    seal,
     shipping,
     spc,
     units,
@@ -75,4 +77,7 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "kit_cell": ("ended_at", "ended_by"),
     "crate_unit": ("taken_out_at", "taken_out_by"),
     "signal": ("closed_at", "closed_by", "close_reason"),
+    "seal_stream": (),
+    "seal": (),
+    "seal_part": (),
 }

@@ -25,6 +25,39 @@ def refuse_changes() -> str:
     """
 
 
+def refuse_changes_and_count_closings() -> str:
+    """Make the trigger function anew: a closing also draws its number, by which it is sealed."""
+    return (
+        refuse_changes()
+        .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+        .replace("RETURN NEW", "NEW.closing_id := nextval('closing_id_seq'); RETURN NEW")
+    )
+
+
+def seal_stream(table: str, closing: Iterable[str] = (), columns: Iterable[str] = (), key: str = "id") -> list[str]:
+    """Have a table's rows sealed from here on: these columns, else all but those that close a row, which are sealed
+    on their own once they do. Called again when a table gets a column: what was sealed before stays as it was.
+    """
+    drawn_by = {"cycle_id": "cycle_id_seq"}.get(key, f"{table}_{key}_seq")
+    closes, chosen = ", ".join(f"'{name}'" for name in closing), ", ".join(f"'{name}'" for name in columns)
+    listed = f"""ARRAY(SELECT attname::text FROM pg_attribute
+                       WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped
+                         AND attname <> ALL (ARRAY[{closes}]::text[] || 'closing_id'::text) ORDER BY attnum)"""
+    statements = [
+        f"""INSERT INTO seal_stream (name, of_table, key, drawn_by, columns, closing)
+            VALUES ('{table}', '{table}', '{key}', '{drawn_by}',
+                    {f"ARRAY[{chosen}]" if chosen else listed}, ARRAY[{closes}]::text[])""",
+        f"GRANT SELECT ON SEQUENCE {drawn_by} TO {APPLICATION_ROLE}",
+    ]
+    if closes:
+        statements.append(
+            f"""INSERT INTO seal_stream (name, of_table, key, drawn_by, columns, closing)
+                VALUES ('{table} closing', '{table}', 'closing_id', 'closing_id_seq',
+                        ARRAY['closing_id', '{key}', {closes}], '{{}}')"""
+        )
+    return statements
+
+
 def guard_ledger(table: str, closing: Iterable[str]) -> list[str]:
     """Put the trigger on a table, against changing rows and against emptying it."""
     names = ", ".join(f"'{column}'" for column in closing)

@@ -65,3 +65,7 @@ BEGIN
 END $$
 """
 CALL = "SELECT report_by_hand($1, $2, $3, $4, $5, $6, $7)"
+
+# As long as this is held no process seals anything.
+KEEP_FROM_SEALING = "SELECT pg_advisory_lock(hashtext('seals'))"
+LET_SEAL = "SELECT pg_advisory_unlock(hashtext('seals'))"

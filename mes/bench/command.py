@@ -178,3 +178,38 @@ def import_(
     }
     goals = {"ratio_to_copy": ">= 0.5", "peak_memory_mb": "< 500"}
     show(f"import, {rounds} rounds of {cells:,} cells", figures, goals, as_json)
+
+
+@bench.command()
+def seal(
+    reports: Annotated[int, typer.Option(help="Reports a round.", min=16)] = 2000,
+    rounds: Annotated[int, typer.Option(help="Rounds each way; medians are shown.", min=1)] = 3,
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Drive reports as `station` does, with the sealer at work and without it in turn; then verify all of it.
+
+    ratio_to_unsealed: reports a second with the sealer against those without, same server, same run. A round's clock
+    starts under load, so that the sealer is as far behind then as at the end.
+    """
+    from mes.bench.seal import measure_seals
+
+    with Progress(SpinnerColumn(), *Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=2 * rounds)
+        measured = measure_seals(
+            reports, rounds, workers, lambda done, doing: progress.update(task, completed=done, description=doing)
+        )
+    figures = {
+        "ratio_to_unsealed": median(a.per_s / b.per_s for a, b in zip(measured.sealed, measured.unsealed, strict=True)),
+        "reports_per_s": median(m.per_s for m in measured.sealed),
+        "unsealed_reports_per_s": median(m.per_s for m in measured.unsealed),
+        "report_p99_ms": median(m.percentile_ms(99) for m in measured.sealed),
+        "unsealed_report_p99_ms": median(m.percentile_ms(99) for m in measured.unsealed),
+        "seals": float(measured.seals),
+        "rows_verified": float(measured.verdict.rows),
+        "verify_rows_per_s": measured.verdict.rows / measured.verify_s,
+        "fits": float(measured.verdict.misfit is None),
+    }
+    goals = {"ratio_to_unsealed": ">= 0.84", "fits": "1"}
+    show(f"seals, {rounds} rounds of {reports} reports, {workers} worker(s)", figures, goals, as_json)
+    raise typer.Exit(0 if figures["fits"] else 1)

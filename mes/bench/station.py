@@ -80,7 +80,7 @@ def measure_station(reports: int, rounds: int, workers: int) -> list[StationFigu
 async def _measure(server: Any, reports: int, rounds: int, workers: int) -> list[StationFigures]:
     warmup = max(reports // 5, CONNECTIONS)
     async with bench_plant(server) as plant:
-        units, components = await _fill(plant, warmup * 2 + reports * 2 * rounds)
+        units, components = await fill(plant, warmup * 2 + reports * 2 * rounds)
         hand = await asyncpg.connect(plant.dsn)
         await hand.execute(FUNCTION)
         await hand.close()
@@ -89,8 +89,8 @@ async def _measure(server: Any, reports: int, rounds: int, workers: int) -> list
             return [await _round(plant, units, components, reports) for _ in range(rounds)]
 
 
-async def _fill(plant: BenchPlant, count: int) -> tuple[list[str], list[str]]:
-    """Order the units and receive the components that all rounds will use."""
+async def fill(plant: BenchPlant, count: int) -> tuple[list[str], list[str]]:
+    """Order the units and receive the components that all rounds will use; their serials."""
     await plant.database.transact(apply_plan, PlantFiles.model_validate(PLANT), ACTOR)
     await plant.database.transact(create_order, OrderRequest(order="B-1", part=PART, quantity=count), ACTOR)
     await plant.database.transact(move_order, OrderEvent(order="B-1", event="release"), ACTOR)
@@ -112,14 +112,24 @@ async def _fill(plant: BenchPlant, count: int) -> tuple[list[str], list[str]]:
 
 async def _round(plant: BenchPlant, units: list[str], components: list[str], count: int) -> StationFigures:
     mine, theirs = [units.pop() for _ in range(count)], [units.pop() for _ in range(count)]
-    permit = [json.dumps(_head(serial)).encode() for serial in mine + theirs]
-    permits = await drive(plant.connection, "/api/station/permit", permit, CONNECTIONS)
-    bodies = [json.dumps(_report(serial, _take(components))).encode() for serial in mine]
+    permits = await drive_permits(plant, mine + theirs)
     before = plant.server_cpu_s()
-    reports = await drive(plant.connection, "/api/station/report", bodies, CONNECTIONS)
+    reports = await drive_reports(plant, mine, components)
     cpu_s = plant.server_cpu_s() - before
     by_hand = await _by_hand(plant, theirs, components)
     return StationFigures(permits, reports, by_hand, 1000 * cpu_s / count)
+
+
+async def drive_permits(plant: BenchPlant, units: list[str]) -> Measured:
+    """Ask for a permit for each unit, over all connections."""
+    bodies = [json.dumps(_head(serial)).encode() for serial in units]
+    return await drive(plant.connection, "/api/station/permit", bodies, CONNECTIONS)
+
+
+async def drive_reports(plant: BenchPlant, units: list[str], components: list[str]) -> Measured:
+    """Report a result for each unit, over all connections; its components are taken off the list."""
+    bodies = [json.dumps(_report(serial, _take(components))).encode() for serial in units]
+    return await drive(plant.connection, "/api/station/report", bodies, CONNECTIONS)
 
 
 def _take(components: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Entry, Key, Table, closing_index
 
 
 class Cell(Table):
@@ -25,6 +25,7 @@ class Cell(Table):
     capacity_ah: Mapped[float | None]
     measured_at: Mapped[datetime | None]
     date_code: Mapped[str | None]
+    entry: Mapped[Entry]
 
 
 class CellTest(Table):
@@ -72,6 +73,7 @@ class CellGrade(Table):
         CheckConstraint("(grade IS NULL) = (cardinality(reasons) > 0)", name="grade"),
         Index("uq_cell_grade_unit_id", "unit_id", unique=True, postgresql_where="ended_at IS NULL"),
         Index("ix_cell_grade_grading_id", "grading_id"),
+        closing_index("cell_grade"),
     )
 
     id: Mapped[Key]
@@ -86,3 +88,4 @@ class CellGrade(Table):
     tested_at: Mapped[datetime | None]
     graded_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    closing_id: Mapped[Closing]

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class Waiver(Table):
@@ -21,6 +21,7 @@ class Waiver(Table):
         CheckConstraint("unit_ids IS NOT NULL OR station_id IS NOT NULL OR operation IS NOT NULL", name="bounded"),
         CheckConstraint("num_nonnulls(revoked_at, revoked_by, revoke_reason) IN (0, 3)", name="revoked"),
         Index("ix_waiver_ends_at", "ends_at", postgresql_where="revoked_at IS NULL"),
+        closing_index("waiver"),
     )
 
     id: Mapped[Key]
@@ -37,6 +38,7 @@ class Waiver(Table):
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None]
     revoke_reason: Mapped[str | None]
+    closing_id: Mapped[Closing]
 
 
 class StationCheck(Table):
@@ -70,6 +72,7 @@ class FirstArticle(Table):
         CheckConstraint("sign_verdict IN ('passed', 'failed')", name="sign_verdict"),
         Index("ix_first_article_station_id", "station_id", "id"),
         Index("ix_first_article_open", "station_id", postgresql_where="signed_at IS NULL"),
+        closing_index("first_article"),
     )
 
     id: Mapped[Key]
@@ -81,3 +84,4 @@ class FirstArticle(Table):
     signed_at: Mapped[datetime | None]
     signed_by: Mapped[str | None]
     sign_verdict: Mapped[str | None]
+    closing_id: Mapped[Closing]

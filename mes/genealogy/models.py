@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped
 
-from mes.table import Key, Quantity, Table
+from mes.table import Closing, Key, Quantity, Table, closing_index
 
 
 class Installation(Table):
@@ -38,6 +38,7 @@ class Installation(Table):
         Index("ix_installation_removed_child", "child_id", postgresql_where="removed_at IS NOT NULL"),
         Index("ix_installation_lot_unknown", "child_id", postgresql_where="lot_id IS NULL AND child_id IS NOT NULL"),
         Index("ix_installation_lot_id", "lot_id", postgresql_where="lot_id IS NOT NULL"),
+        closing_index("installation"),
     )
 
     id: Mapped[Key]
@@ -51,3 +52,4 @@ class Installation(Table):
     installed_at: Mapped[datetime]
     removed_cycle_id: Mapped[int | None]
     removed_at: Mapped[datetime | None]
+    closing_id: Mapped[Closing]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class Kit(Table):
@@ -42,6 +42,7 @@ class KitCell(Table):
         Index("uq_kit_cell_unit_id", "unit_id", unique=True, postgresql_where="ended_at IS NULL"),
         Index("uq_kit_cell_kit_id", "kit_id", "position", unique=True, postgresql_where="ended_at IS NULL"),
         Index("ix_kit_cell_kit_id", "kit_id"),
+        closing_index("kit_cell"),
     )
 
     id: Mapped[Key]
@@ -51,3 +52,4 @@ class KitCell(Table):
     taken_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
+    closing_id: Mapped[Closing]

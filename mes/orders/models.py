@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Entry, Key, Table
 
 
 class WorkOrder(Table):
@@ -40,6 +40,7 @@ class OrderRevision(Table):
     order_id: Mapped[int] = mapped_column(ForeignKey("work_order.id"), primary_key=True)
     part_id: Mapped[int] = mapped_column(ForeignKey("part.id"), primary_key=True)
     revision_id: Mapped[int] = mapped_column(ForeignKey("product_revision.id"))
+    entry: Mapped[Entry]
 
 
 class SerialCounter(Table):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class AccessKey(Table):
@@ -33,6 +33,7 @@ class Certificate(Table):
     __table_args__ = (
         CheckConstraint("num_nonnulls(withdrawn_at, withdrawn_by, withdraw_reason) IN (0, 3)", name="withdrawn"),
         Index("ix_certificate_person", "person", postgresql_where="withdrawn_at IS NULL"),
+        closing_index("certificate"),
     )
 
     id: Mapped[Key]
@@ -44,3 +45,4 @@ class Certificate(Table):
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[str | None]
     withdraw_reason: Mapped[str | None]
+    closing_id: Mapped[Closing]

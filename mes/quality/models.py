@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class Containment(Table):
@@ -44,6 +44,7 @@ class Hold(Table):
         Index("ix_hold_lot_id", "lot_id", postgresql_where="released_at IS NULL"),
         Index("ix_hold_order_id", "order_id", postgresql_where="released_at IS NULL"),
         Index("ix_hold_containment_id", "containment_id"),
+        closing_index("hold"),
     )
 
     id: Mapped[Key]
@@ -62,6 +63,7 @@ class Hold(Table):
     released_at: Mapped[datetime | None]
     released_by: Mapped[str | None]
     release_reason: Mapped[str | None]
+    closing_id: Mapped[Closing]
 
 
 class HoldSignature(Table):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class Crate(Table):
@@ -41,6 +41,7 @@ class CrateUnit(Table):
         Index("uq_crate_unit_law1_unit", "unit_id", unique=True, postgresql_where="taken_out_at IS NULL"),
         CheckConstraint("(taken_out_at IS NULL) = (taken_out_by IS NULL)", name="taken_out"),
         Index("ix_crate_unit_crate_id", "crate_id"),
+        closing_index("crate_unit"),
     )
 
     id: Mapped[Key]
@@ -50,3 +51,4 @@ class CrateUnit(Table):
     put_in_by: Mapped[str]
     taken_out_at: Mapped[datetime | None]
     taken_out_by: Mapped[str | None]
+    closing_id: Mapped[Closing]

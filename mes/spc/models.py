@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from mes.table import Key, Table
+from mes.table import Closing, Key, Table, closing_index
 
 
 class Chart(Table):
@@ -57,6 +57,7 @@ class Signal(Table):
         UniqueConstraint("chart_id", "position", "cycle_id"),
         CheckConstraint("num_nonnulls(closed_at, closed_by, close_reason) IN (0, 3)", name="closed"),
         Index("ix_signal_open", "chart_id", postgresql_where="closed_at IS NULL"),
+        closing_index("signal"),
     )
 
     id: Mapped[Key]
@@ -71,3 +72,4 @@ class Signal(Table):
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None]
     close_reason: Mapped[str | None]
+    closing_id: Mapped[Closing]

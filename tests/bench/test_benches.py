@@ -18,6 +18,7 @@ NAMED = {
     },
     "pack": {"cpu_s_per_pack", "requests_per_pack", "exact"},
     "import": {"ratio_to_copy", "rows_per_s", "copy_rows_per_s", "peak_memory_mb"},
+    "seal": {"ratio_to_unsealed", "reports_per_s", "unsealed_reports_per_s", "verify_rows_per_s", "fits"},
     "gateway": {"permit_p50_ms_2", "permit_p99_ms_2", "echo_p99_ms_2", "cpu_ms_per_handshake_2", "soak_growth_mb"},
     "match": {"one_group_spread_pct", "pool_acir_spread_pct", "pool_seconds", "large_seconds"},
 }
@@ -25,6 +26,7 @@ SMALL = {
     "station": ["--reports", "32", "--rounds", "1", "--workers", "1"],
     "pack": ["--packs", "1", "--streams", "2", "--workers", "1"],
     "import": ["--cells", "1000", "--rounds", "1"],
+    "seal": ["--reports", "32", "--rounds", "1", "--workers", "1"],
     "gateway": [
         *("--stations", "2", "--pace-s", "0.2", "--seconds", "1", "--rounds", "1"),
         *("--handshakes", "250", "--security", "none"),

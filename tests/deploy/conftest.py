@@ -10,6 +10,7 @@ from mes.embedded_postgres import scratch_dir
 from mes.plan.service import apply_files
 from mes.quality.messages import ContainRequest
 from mes.quality.service import contain
+from mes.seal.sealer import Sealer
 from mes.settings import Settings
 from tests.build import line as build
 from tests.conftest import ADMIN, DEMO_PLANT
@@ -31,6 +32,7 @@ async def filled() -> AsyncIterator[Server]:
         await build.module(database, shelf, module)
         await build.pack(database, shelf, pack, module, upto="110")
         await database.transact(contain, ContainRequest(lot="CELL-L1", reason="suspected dent"), build.ACTOR)
+        assert await Sealer(database).turn()
         await database.close()
         yield server
 

@@ -11,6 +11,7 @@ import pytest
 
 from mes.db import open_database
 from mes.embedded_postgres import scratch_dir
+from mes.seal.verify import verify_all
 from mes.settings import Settings
 from tests.build import line as build
 from tests.deploy import run
@@ -54,6 +55,9 @@ async def test_restored_database_is_the_same_and_works(filled: Server, dump: Pat
     assert restored == contents(filled, "mes")
     assert "law3_rows" in restored["guards"]
     database = open_database(Settings(), spare.url("mes"))
+    verdict = await verify_all(database)
+    assert (verdict.misfit, verdict.unsealed) == (None, 0), "what was sealed there fits here"
+    assert verdict.rows > 500
     await build.receive_file(database, "CELL-L2", "CELL-LFP-15", build.cell_file("L2C", 7))
     await database.close()
     application = await asyncpg.connect(spare.url("mes"))

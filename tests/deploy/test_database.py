@@ -74,9 +74,9 @@ def test_secrets_are_random_closed_and_never_overwritten(tmp_path: Path) -> None
         done = run(DEPLOY / "init-secrets.sh", "--dir", tmp_path / name, "--host", "db.example:6543")
         assert done.returncode == 0, done.stderr
     files = {path.name: path.read_text() for path in (tmp_path / "first").glob("*_*")}
-    assert len(files) == 9
+    assert len(files) == 10
     assert files.pop("mes_mqtt_logins") == "{}"
-    assert len(files["mes_event_key"]) == 64
+    assert len(files["mes_event_key"]) == len(files["mes_seal_key"]) == 64
     assert len({text for name, text in files.items() if name.endswith("password")}) == 4
     assert all((tmp_path / "second" / name).read_text() != text for name, text in files.items())
     assert files["mes_database_url"] == f"postgresql://mes:{files['mes_password']}@db.example:6543/mes"

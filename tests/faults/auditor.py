@@ -1,6 +1,7 @@
 """Compares what every PLC saw with its own eyes with what is recorded, and names whatever differs."""
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -110,17 +111,19 @@ def _answers(
     wrong = []
     done: dict[tuple[str, str], float] = {}  # station, serial -> since when
     for turn in sorted((one for one in turns if one.granted), key=lambda one: one.answered_at or 0):
+        answered_at = turn.answered_at or 0
+        if turn.station == LAST:
+            if any(done.get((code, turn.serial), math.inf) > answered_at for code in FIRST):
+                wrong.append(f"granted before its predecessors: {turn}")
+            else:
+                turn.is_legal = True  # asked for too early, it had become ready by the answer
         if not turn.is_legal:
             wrong.append(f"granted, must be refused: {turn}")
         key = (turn.station, turn.serial)
-        if key in done and turn.answered_at is not None and turn.answered_at > done[key]:
+        if key in done and answered_at > done[key]:
             wrong.append(f"granted again, passed already: {turn}")
         if turn.acked_at is not None:
             done[key] = turn.acked_at
-        if turn.station == LAST and any(
-            done.get((code, turn.serial), 1e99) > (turn.answered_at or 0) for code in FIRST
-        ):
-            wrong.append(f"granted before its predecessors: {turn}")
     for turn in turns:
         row = permits.get((turn.station, turn.cycle))
         if turn.answered_at is None:

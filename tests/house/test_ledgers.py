@@ -16,6 +16,7 @@ from mes.people.messages import CertificateRequest
 from mes.people.service import certify
 from mes.quality.messages import ContainRequest, ReleaseRequest
 from mes.quality.service import contain, release_containment
+from mes.seal.sealer import Sealer
 from mes.tables import LEDGERS, metadata
 from tests.build import line as build
 from tests.conftest import server_url
@@ -40,6 +41,7 @@ async def built(plant: Database) -> Database:
     await plant.transact(grant_waiver, waiver, build.QUALITY)
     certificate = CertificateRequest(person="ann", certificate="HV", expires_at=until)
     await plant.transact(certify, certificate, build.SUPERVISOR)
+    assert await Sealer(plant).turn()
     return plant
 
 

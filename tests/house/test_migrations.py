@@ -61,6 +61,8 @@ async def test_what_was_recorded_before_is_told_in_the_new_ledgers_words() -> No
                 "SELECT stops::text || release_roles::text FROM hold WHERE unit_id = 1": "{consume,ship}{quality}",
                 "SELECT decision || cycle_id FROM disposition WHERE unit_id = 1": "stock8",
                 "SELECT state FROM unit": "removed",
+                "SELECT count(closing_id) || ' of ' || count(*) FROM hold": "1 of 2",
+                "SELECT count(closing_id) || ' of ' || count(*) FROM installation": "1 of 1",
                 "SELECT verdicts::text FROM permit": '{"on_hold": [1, "broken"]}',
             }
             assert {query: await connection.fetchval(query) for query in told} == told

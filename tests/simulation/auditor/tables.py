@@ -260,7 +260,7 @@ class Tables:
         """A hash of what never changes of every ledger row, and what closes it."""
         found = {}
         for table, closing in LEDGERS.items():
-            names = ", ".join(f"'{name}'" for name in closing)
+            names = ", ".join(f"'{name}'" for name in (*closing, "closing_id"))
             kept = f"(to_jsonb(t) - ARRAY[{names}]::text[])::text" if closing else "t::text"
             closes = f"concat_ws('|', {', '.join(closing)})" if closing else "''"
             key = {"measurement": "cycle_id", "cell": "unit_id", "order_revision": "order_id || '/' || part_id"}
