@@ -1,6 +1,7 @@
 """Reads of the pool and of kits, and their locks."""
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from mes.cells.matching.limits import spread_pct
 from mes.cells.matching.pool import PoolCell
 from mes.db import ReadSession, Session
 from mes.errors import NotFound
@@ -99,6 +101,7 @@ _WAITING = Prepared(
         """
     ).bindparams(bindparam("order", type_=Text))
 )
+_MAY_IDLE = Prepared(text("SELECT set_config('idle_in_transaction_session_timeout', '15min', true)"))
 _KIT = """
     SELECT k.id, k.number, k.revision_id, k.state, k.unit_id, p.number AS part, u.serial AS unit, k.made_at, k.made_by,
            k.figures::text AS figures
@@ -168,8 +171,12 @@ class KitRow:
 
 
 async def lock_matching(session: Session, part_id: int) -> None:
-    """Let one matching of a cell's part at a time choose from its pool."""
+    """Let one matching of a cell's part at a time choose from its pool.
+
+    A large pool takes longer than a transaction may be idle; nothing but other matchings waits for this one meanwhile.
+    """
     await session.run(_LOCK_MATCHING, part_id=part_id)
+    await session.run(_MAY_IDLE)
 
 
 async def lock_chosen(session: Session, lots: Sequence[int], units: Sequence[int]) -> None:
@@ -253,7 +260,27 @@ async def read_kit(session: ReadSession, name: str) -> KitContent:
         for row in await session.run(_CELLS, kit_id=head["id"], with_ended=head["state"] == "released")
     ]
     goals = [GoalAnswer(**goal) for goal in _figures(head)["goals"]]
-    return KitContent(kit=_answer(head), made_at=head["made_at"], made_by=head["made_by"], goals=goals, cells=cells)
+    kit = _answer(head).model_copy(update=_as_it_is(cells))
+    return KitContent(kit=kit, made_at=head["made_at"], made_by=head["made_by"], goals=goals, cells=cells)
+
+
+def _as_it_is(cells: Sequence[KitCellAnswer]) -> dict[str, Any]:
+    """A kit's figures by the cells that it has now: others may stand where it was matched."""
+    groups: defaultdict[int, list[KitCellAnswer]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.group].append(cell)
+    capacity = [[cell.capacity_ah for cell in group if cell.capacity_ah is not None] for group in groups.values()]
+    acir = [[cell.acir_mohm for cell in group if cell.acir_mohm is not None] for group in groups.values()]
+    if not cells or sum(map(len, capacity)) < len(cells):
+        return {}
+    return {
+        "lots": sorted({cell.lot for cell in cells if cell.lot}),
+        "cartons": len({cell.carton for cell in cells if cell.carton}),
+        "grades": sorted({cell.grade for cell in cells if cell.grade}),
+        "group_spread_pct": spread_pct([sum(group) for group in capacity]),
+        "capacity_spread_pct": max(map(spread_pct, capacity)),
+        "acir_spread_pct": max(map(spread_pct, acir)) if sum(map(len, acir)) == len(cells) else None,
+    }
 
 
 _SHOWN = ("position", "serial", "lot", "carton", "grade", "capacity_ah", "acir_mohm")

@@ -182,6 +182,12 @@ async def server(plant: Database, database_name: str) -> AsyncIterator[httpx.Asy
         yield client
 
 
+async def test_a_scanned_battery_code_leads_to_its_unit(plant: Database, server: httpx.AsyncClient) -> None:
+    code = bytes.fromhex((await label(plant, battery=BATTERY)).payload).decode()
+    found = await server.get("/find", params={"code": code}, headers=await as_role(plant, Role.OPERATOR))
+    assert (found.status_code, found.headers["location"]) == (303, "/trace/P00001")
+
+
 async def as_role(database: Database, role: Role) -> dict[str, str]:
     key = (await database.transact(create_key, KeyRequest(name=f"test-{role}", role=role), ADMIN)).key
     return {"Authorization": f"Bearer {key}"}
