@@ -1,27 +1,18 @@
 """Kits: matched, bound to units, checked at the slot, given back."""
 
-import functools
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mes import clock
-from mes.db import Database, Session
+from mes.db import Database
 from mes.errors import Conflict, Malformed
 from mes.execution.messages import Component, PermitRequest
 from mes.execution.permits import request_permit
 from mes.execution.rules.words import Reason
-from mes.kits.messages import CellAssignment, KitRelease, MatchAnswer, MatchRequest
-from mes.kits.service import (
-    CellNotFree,
-    KitNotReserved,
-    NoMatchingRules,
-    NothingToKit,
-    assign_cell,
-    match_cells,
-    release_kit,
-)
+from mes.kits.messages import CellAssignment, KitRelease
+from mes.kits.service import CellNotFree, KitNotReserved, NoMatchingRules, NothingToKit, assign_cell, release_kit
 from mes.materials.deliveries import announce_delivery, scan_carton
 from mes.materials.messages import CartonArrival, DeliveryNotice, LotSplit
 from mes.orders.messages import OrderEvent, OrderRequest
@@ -389,30 +380,3 @@ async def test_a_piece_with_another_part_in_it_still_gets_its_kit(database: Data
     told = {"values": {"ok": [False]}, "verdict": "failed"}
     await build.report(database, "ST-10", unit, components=inside, **told)
     assert unit in [one.unit for one in (await matched.match(database, order="W1")).kits]
-
-
-@pytest.mark.parametrize("event", ["close", "cancel"])
-async def test_an_order_that_is_over_gets_no_kits(database: Database, event: str) -> None:
-    await database.transact(apply_plan, matched.plant(), build.ACTOR)
-    await matched.graded(database)
-    await matched.order(database)
-    await database.transact(move_order, OrderEvent(order="W1", event=event, reason="sold out"), build.ACTOR)
-    with pytest.raises(NothingToKit):
-        await matched.match(database, order="W1")
-
-
-async def test_a_matching_may_think_longer_than_a_transaction_may_idle(database: Database) -> None:
-    await database.transact(apply_plan, matched.plant(), build.ACTOR)
-    await matched.graded(database)
-    shown = []
-
-    @functools.wraps(match_cells)
-    async def match(session: Session, message: MatchRequest) -> MatchAnswer:
-        answer = await match_cells(session, message)
-        shown.append(await session.driver.fetchval("SHOW idle_in_transaction_session_timeout"))
-        return answer
-
-    await database.transact(match, MatchRequest(part="MOD"), build.ACTOR)
-    async with database.reading() as session:
-        shown.append(await session.driver.fetchval("SHOW idle_in_transaction_session_timeout"))
-    assert shown == ["15min", "1min"], "while it matches, and no longer"

@@ -9,9 +9,11 @@ import pytest
 from mes.db import Database, Session
 from mes.execution.reports import report_result
 from mes.execution.rules.words import Reason
-from mes.kits.messages import KitRelease, MatchRequest
-from mes.kits.service import KitNotReserved, PoolChanged, match_cells, release_kit
+from mes.kits.messages import KitRelease, MatchAnswer, MatchRequest
+from mes.kits.service import KitNotReserved, NothingToKit, PoolChanged, match_cells, release_kit
 from mes.materials.messages import LotSplit
+from mes.orders.messages import OrderEvent
+from mes.orders.service import move_order
 from mes.plan.service import apply_plan
 from mes.quality.dispositions import dispose_lot
 from mes.quality.lots import split_lot
@@ -115,3 +117,29 @@ async def test_a_kit_is_either_used_or_released(database: Database, is_released_
         assert state == "used"
     async with database.reading() as session:
         assert {law for law, count in (await audit(session)).items() if count} == set()
+
+
+async def test_an_order_that_is_over_gets_no_kits(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.graded(database)
+    await matched.order(database)
+    await database.transact(move_order, OrderEvent(order="W1", event="cancel", reason="sold out"), build.ACTOR)
+    with pytest.raises(NothingToKit):
+        await matched.match(database, order="W1")
+
+
+async def test_a_matching_may_think_longer_than_a_transaction_may_idle(database: Database) -> None:
+    await database.transact(apply_plan, matched.plant(), build.ACTOR)
+    await matched.graded(database)
+    shown = []
+
+    @functools.wraps(match_cells)
+    async def match(session: Session, message: MatchRequest) -> MatchAnswer:
+        answer = await match_cells(session, message)
+        shown.append(await session.driver.fetchval("SHOW idle_in_transaction_session_timeout"))
+        return answer
+
+    await database.transact(match, MatchRequest(part="MOD"), build.ACTOR)
+    async with database.reading() as session:
+        shown.append(await session.driver.fetchval("SHOW idle_in_transaction_session_timeout"))
+    assert shown == ["15min", "1min"], "while it matches, and no longer"

@@ -80,7 +80,21 @@ async def test_every_sequence_gives_one_number_at_a_time(sealed: Sealed) -> None
     assert names <= {row["sequencename"] for row in rows}
 
 
-NAMED = ("access_key", "carton", "crate", "delivery", "kit", "line", "lot", "part", "site", "station", "tool", "unit")
+NAMED = (
+    "access_key",
+    "carton",
+    "chart",
+    "crate",
+    "delivery",
+    "kit",
+    "line",
+    "lot",
+    "part",
+    "site",
+    "station",
+    "tool",
+    "unit",
+)
 TABLES = [*sorted({*LEDGERS} - SEALS), *NAMED, "work_order"]
 
 
