@@ -9,7 +9,8 @@ Usage: restore.sh [--database NAME] FILE.dump
 Refuses, changing nothing: a file whose checksum differs, a database that isn't empty, a server without the roles that
 the backup names (deploy/init-database.sh makes them). Restores in one transaction, so that a failure leaves the
 database empty. Then compares with the backup: the rows of every table, and the whole schema with its ledger
-triggers and rights. Exit status 0 only if all is the same.
+triggers and rights. Exit status 0 only if all is the same. Ids of events go on a thousand million further on, since
+those told after the backup are known to others.
 
 The database: MES_OWNER_DATABASE_URL, or the file mes_owner_database_url in MES_SECRETS_DIR, or libpq's environment;
 NAME, if given, is another one on the same server. Programs: psql, pg_dump and pg_restore on PATH or in MES_PG_BIN.
@@ -104,5 +105,9 @@ else
     printf 'the schema is written differently: by version %s then, %s now; judge the lines above\n' \
         "$dumped_by" "$(major "$pg_dump")"
 fi
+# Ids of events that were told after the backup are known to others: none is given to another event.
+ask "SELECT setval(pg_get_serial_sequence('event', 'id'),
+                   (SELECT last_value FROM event_id_seq) + 1000000000)" > /dev/null ||
+    fail "restored, but the ids of events could not be set on"
 ((differing == 0)) || fail "$differing tables have other rows than the backup: do not use this database"
 printf 'restored %s tables in %s s, all as backed up\n' "$(wc --lines < "$file.rows")" "$SECONDS"

@@ -137,7 +137,7 @@ def spool_command(
     try:
         if export is not None:
             export.write_text("".join(f"{line}\n" for line in kept.export()), "utf-8")
-        for entry in kept.waiting.values():
+        for entry in kept.waiting:
             typer.echo(
                 f"{entry.id:>6}  {entry.kind:6}  {entry.station}  {entry.cycle}  {', '.join(sorted(entry.units)[:3])}"
             )

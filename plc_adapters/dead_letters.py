@@ -37,7 +37,7 @@ class DeadLetters:
         folder.mkdir(parents=True, exist_ok=True)
 
     def keep(self, heard: Reported | Unreadable, problem: Problem) -> Path:
-        """Write a letter to disk for good before anyone hears of it; the same turn has the same file."""
+        """Write a letter to disk for good before anyone hears of it; the same of a turn has the same file."""
         if isinstance(heard, Reported):
             station, cycle = heard.report.station, heard.report.cycle
             report, words = heard.report.model_dump(mode="json"), None
@@ -51,7 +51,11 @@ class DeadLetters:
             report=report,
             words=words,
         )
-        path = self.folder / f"{station}.{quote(heard.turn.epoch, safe='')}-{heard.turn.seq}.json"
+        name, again = f"{station}.{quote(heard.turn.epoch, safe='')}-{heard.turn.seq}", 1
+        path = self.folder / f"{name}.json"
+        while path.exists() and not _says_the_same(path, letter):  # counters may begin anew: no letter replaces another
+            again += 1
+            path = self.folder / f"{name}~{again}.json"
         write_for_good(path, letter.model_dump_json(indent=2))
         return path
 
@@ -73,6 +77,14 @@ class DeadLetters:
             target = folder / f"{path.stem}~{again}.json"
         path.rename(target)
         return target
+
+
+def _says_the_same(path: Path, letter: Letter) -> bool:
+    try:
+        other = read_letter(path)
+    except (OSError, Malformed):
+        return False
+    return (other.cycle, other.report, other.words) == (letter.cycle, letter.report, letter.words)
 
 
 def read_letter(path: Path) -> Letter:

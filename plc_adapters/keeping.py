@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -27,13 +26,15 @@ from plc_adapters import metrics
 from plc_adapters.dead_letters import DeadLetters
 from plc_adapters.door import DoorClosed, NotUnderstood
 from plc_adapters.known import Known, touched
-from plc_adapters.port import KEPT, Problem, Reported, Turn
-from plc_adapters.spool import ALARM, Entry, Spool, SpoolFull, units_of
+from plc_adapters.port import KEPT, Problem, Reported, Turn, Unreadable
+from plc_adapters.spool import ALARM, Spool, SpoolFull, units_of
+from plc_adapters.waiting import Entry
 
 log = structlog.get_logger()
 M = TypeVar("M", PermitRequest, ResultReport)
 A = TypeVar("A")
 AT_ONCE = 8  # entries under way to the MES; those of one unit one after the other
+LOOKED_AT = 500  # of the oldest entries, for some that can be brought
 REMEMBER_EVERY_S = 30.0
 WHOLE_EVERY_S = 30.0
 FOLLOW_S, TOGETHER_S = 5.0, 0.5  # how long to wait for what changes; what changes within a moment is read at once
@@ -112,7 +113,7 @@ class KeepingDoor:
                 self.known.take(STANDING.validate_json(body), datetime.fromisoformat(at))
         except ValidationError:
             log.warning("standing_of_another_version", problem="what was kept is of another version")
-        for report in await self.spool.results():
+        async for report in self.spool.results():
             self.known.heard(report)
 
     async def permit(self, request: PermitRequest) -> PermitAnswer:
@@ -152,7 +153,7 @@ class KeepingDoor:
             while True:
                 self.spool.arrived.clear()
                 units = {unit for entry in busy.values() for unit in entry.units}
-                for entry in self.spool.oldest_first(units):
+                for entry in self.spool.waiting.oldest_first(units, LOOKED_AT):
                     if len(busy) == AT_ONCE:
                         break
                     busy[tasks.create_task(self._bring(entry))] = entry
@@ -171,9 +172,13 @@ class KeepingDoor:
         while True:
             try:
                 event = await self._mes.newest_event()  # before what is read: what happens meanwhile is told again
+                began = time.monotonic()
                 await self._read(stations)
+                took_s = time.monotonic() - began
                 await self._follow(stations, event, every_s)
                 problem = ""
+                # where very much changes, reading all of it takes half of the time at most
+                await asyncio.sleep(began + 2 * took_s - time.monotonic())
             except Exception as error:  # noqa: BLE001 - the outermost loop: what is known grows old, stations go on
                 told, problem = problem, f"{type(error).__name__} {error}"[:300]
                 if problem != told and not self._mes.is_closed:  # else the door has said it
@@ -199,7 +204,7 @@ class KeepingDoor:
 
     async def _read(self, stations: Sequence[str], serials: Sequence[str] = ()) -> None:
         asked_at = clock.now()
-        waiting = {f"{entry.station}/{entry.cycle}" for entry in self.spool.waiting.values()}
+        waiting = set(self.spool.waiting.keys("result"))
         body = await self._mes.standing(stations, serials)
         self.known.take(await asyncio.to_thread(STANDING.validate_json, body), asked_at, waiting)
         if self.known.standing and (asked_at - self._written_at).total_seconds() >= REMEMBER_EVERY_S:
@@ -216,7 +221,7 @@ class KeepingDoor:
         """Try the MES for so long, or once where it is known to be away and nobody is patient; None: it is away."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                if self.spool.holds(units_of(message)):
+                if self.spool.waiting.holds(units_of(message)):
                     if self._mes.is_closed and not is_patient:
                         return None
                     await self.spool.until_free(units_of(message))
@@ -280,7 +285,7 @@ class KeepingDoor:
                 log.info("spool_has_room", fill=round(self.spool.fill, 2))
             self._is_full = False
             metrics.spool_fill.set(self.spool.fill)
-            metrics.spooled.labels(station).set(self.spool.count(station))
+            metrics.spooled.labels(station).set(self.spool.waiting.count(station))
             if (self.spool.fill >= ALARM) != self._is_alarmed:
                 self._is_alarmed = not self._is_alarmed
                 log.warning("spool_alarm" if self._is_alarmed else "spool_alarm_over", fill=round(self.spool.fill, 2))
@@ -288,37 +293,52 @@ class KeepingDoor:
 
     async def _bring(self, entry: Entry) -> None:
         wait_s = 0.2
-        while True:
-            message = await self.spool.message(entry)
-            try:
-                if isinstance(message, OfflinePermit):
-                    await self._judge_again(message)
-                else:
-                    await self._mes.report(message)
-                break
-            except DoorClosed:
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, TRIED_EVERY_S)
-            except NotUnderstood as error:
-                if isinstance(message, ResultReport):
-                    heard = Reported(Turn("spool", entry.id), message)
-                    path = await self._until_written(heard, error.problem)
-                    log.error("dead_letter", station=entry.station, file=str(path), problem=error.problem.text)
-                else:
-                    log.error("offline_permit_not_understood", permit=message.model_dump_json(), why=error.problem.text)
-                break
+        while not await self._is_brought(entry):
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, TRIED_EVERY_S)
         await self.spool.remove(entry)
-        metrics.spooled.labels(entry.station).set(self.spool.count(entry.station))
+        metrics.spooled.labels(entry.station).set(self.spool.waiting.count(entry.station))
         metrics.spool_fill.set(self.spool.fill)
 
-    async def _until_written(self, heard: Reported, problem: Problem) -> Path:
-        """Keep a dead letter, or wait for room: it leaves the spool when it is in its folder."""
+    async def _is_brought(self, entry: Entry) -> bool:
+        """Tell the MES once. What it can't understand becomes a dead letter, and is brought as well."""
+        try:
+            message = await self.spool.message(entry)
+            if isinstance(message, str):
+                problem = Problem(
+                    422, "AnotherVersion", "Kept by another version of the gateway, this one can't read it."
+                )
+                await self._set_aside(entry, message, problem)
+            elif isinstance(message, OfflinePermit):
+                await self._judge_again(message)
+            else:
+                await self._mes.report(message)
+        except DoorClosed:
+            return False
+        except NotUnderstood as error:
+            await self._set_aside(entry, message, error.problem)
+        except Exception as error:  # noqa: BLE001 - nothing that one entry meets ends the others, and the stations
+            log.warning("entry_not_brought", station=entry.station, cycle=entry.cycle, problem=repr(error)[:300])
+            return False
+        return True
+
+    async def _set_aside(self, entry: Entry, message: ResultReport | OfflinePermit | str, problem: Problem) -> None:
+        """Keep what the MES can't be told as a dead letter; it leaves the spool when it is in its folder."""
+        heard: Reported | Unreadable
+        turn = Turn("spool", entry.id)
+        if isinstance(message, ResultReport):
+            heard = Reported(turn, message)
+        else:
+            kept = message if isinstance(message, str) else message.model_dump_json()
+            heard = Unreadable(turn, entry.station, entry.cycle, entry.kind == "result", problem, {entry.kind: kept})
         while True:
             try:
-                return await asyncio.to_thread(self._letters.keep, heard, problem)
+                path = await asyncio.to_thread(self._letters.keep, heard, problem)
+                break
             except OSError as error:
-                log.error("dead_letter_not_written", station=heard.report.station, reason=str(error))
+                log.error("dead_letter_not_written", station=entry.station, reason=str(error))
                 await asyncio.sleep(FOLLOW_S)
+        log.error("dead_letter", station=entry.station, file=str(path), problem=problem.text)
 
     async def _judge_again(self, permit: OfflinePermit) -> None:
         told = await self._mes.offline(permit)

@@ -84,7 +84,7 @@ class Links:
                 "dead_letters": link.dead_letters,
                 "skew_s": self._ports[code].skew_s if code in self._ports else None,
                 "encrypted": code not in self._plain,
-                "kept": self._spool.count(code) if self._spool else 0,
+                "kept": self._spool.waiting.count(code) if self._spool else 0,
             }
             for code, link in self._links.items()
         ]

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic import ValidationError
 
 from mes import clock
 from mes.errors import MesError
 from mes.execution.messages import OfflinePermit, PermitAnswer, PermitRequest, ResultReport
+from plc_adapters.waiting import Entry, Waiting
 
 T = TypeVar("T")
 ALARM = 0.7  # of its bound; from here on a person should look
@@ -26,20 +29,9 @@ CREATE TABLE IF NOT EXISTS known (name TEXT PRIMARY KEY, body TEXT NOT NULL, at 
 
 
 class SpoolFull(MesError):
-    """The spool {path} can't take more: {reason}. Bring the MES back, or export and clear it."""
+    """The spool {path} can't take more: {reason}. Bring the MES back, make room on its disk, or raise --spool-mb."""
 
     status = 507
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing the MES must still be told: a result, or a permit that was given or refused without it."""
-
-    id: int
-    kind: str
-    station: str
-    cycle: str
-    units: frozenset[str]
 
 
 def units_of(message: PermitRequest | ResultReport) -> frozenset[str]:
@@ -62,7 +54,7 @@ class Spool:
             f"PRAGMA page_size={_PAGE}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
             f"PRAGMA max_page_count={self._most_pages};{_TABLES}"
         )
-        self.waiting: dict[int, Entry] = {one.id: one for one in self._read()}
+        self.waiting = Waiting(self._read())
         self._brought: set[int] = set()  # of these the MES has heard, and the disk could not forget them yet
         self.fill = self._measure()  # how full it is, 0..1
         self.arrived = asyncio.Event()
@@ -73,22 +65,6 @@ class Spool:
         self._thread.shutdown()
         self._file.close()
 
-    def holds(self, units: Collection[str]) -> bool:
-        """Whether something of these units still waits."""
-        return any(not entry.units.isdisjoint(units) for entry in self.waiting.values())
-
-    def count(self, station: str) -> int:
-        """How many entries of a station wait."""
-        return sum(1 for entry in self.waiting.values() if entry.station == station)
-
-    def oldest_first(self, busy: Collection[str], most: int = 500) -> Iterator[Entry]:
-        """The entries whose units have nothing older waiting, and nothing under way (`busy`)."""
-        before = set(busy)
-        for entry in list(self.waiting.values())[:most]:
-            if entry.units.isdisjoint(before):
-                yield entry
-            before |= entry.units
-
     async def keep_result(self, report: ResultReport) -> bool:
         """Keep a result for good, the same once; False: another result is kept under its number already."""
         body = report.model_dump_json()
@@ -96,20 +72,24 @@ class Spool:
             return True
         sql = "SELECT body FROM entry WHERE kind = 'result' AND station = ? AND cycle = ?"
         row = await self._run(lambda: self._file.execute(sql, (report.station, report.cycle)).fetchone())
-        return row is None or _same(ResultReport.model_validate_json(row[0]), report)
+        kept = _read_message("result", row[0]) if row else report
+        return isinstance(kept, ResultReport) and _same(kept, report)
 
-    async def message(self, entry: Entry) -> ResultReport | OfflinePermit:
-        """What the MES must be told."""
+    async def message(self, entry: Entry) -> ResultReport | OfflinePermit | str:
+        """What the MES must be told; as text where another version kept it so that this one can't read it."""
         sql = "SELECT body FROM entry WHERE id = ?"
         row = await self._run(lambda: self._file.execute(sql, (entry.id,)).fetchone())
-        model = ResultReport if entry.kind == "result" else OfflinePermit
-        return model.model_validate_json(row[0])
+        return _read_message(entry.kind, row[0])
 
-    async def results(self) -> list[ResultReport]:
-        """The results that wait, oldest first."""
-        sql = "SELECT body FROM entry WHERE kind = 'result' ORDER BY id"
-        rows = await self._run(lambda: self._file.execute(sql).fetchall())
-        return [ResultReport.model_validate_json(row[0]) for row in rows]
+    async def results(self) -> AsyncIterator[ResultReport]:
+        """The results that wait and can be read, oldest first."""
+        sql = "SELECT id, body FROM entry WHERE kind = 'result' AND id > ? ORDER BY id LIMIT 500"
+        after = 0
+        while rows := await self._run(partial(self._fetch, sql, after)):
+            after = rows[-1][0]
+            for _, body in rows:
+                if isinstance(report := _read_message("result", body), ResultReport):
+                    yield report
 
     async def keep_permit(self, permit: OfflinePermit, answer: PermitAnswer) -> None:
         """Keep an answer that was given without the MES, before the station hears it."""
@@ -119,7 +99,7 @@ class Spool:
 
     async def answer_of(self, station: str, cycle: str) -> PermitAnswer | None:
         """The answer given to a cycle that the MES has not heard of yet: the same number gets the same again."""
-        if not any((one.kind, one.station, one.cycle) == ("permit", station, cycle) for one in self.waiting.values()):
+        if f"{station}/{cycle}" not in self.waiting.keys("permit"):
             return None  # nothing waits, as nearly always: the disk isn't asked
         sql = "SELECT answer FROM entry WHERE kind = 'permit' AND station = ? AND cycle = ?"
         row = await self._run(lambda: self._file.execute(sql, (station, cycle)).fetchone())
@@ -130,7 +110,7 @@ class Spool:
 
         A restart in between tells the MES once more, under the same number: nothing comes of that.
         """
-        self.waiting.pop(entry.id, None)
+        self.waiting.discard(entry)
         self._brought.add(entry.id)
         with suppress(sqlite3.Error):
             names = json.dumps(sorted(self._brought))
@@ -144,7 +124,7 @@ class Spool:
     async def until_free(self, units: Collection[str]) -> None:
         """Wait until nothing of these units waits any more."""
         async with self.left:
-            await self.left.wait_for(lambda: not self.holds(units))
+            await self.left.wait_for(lambda: not self.waiting.holds(units))
 
     async def remember(self, name: str, body: str) -> None:
         """Keep the newest of what is known under a name; SpoolFull: the one before stays."""
@@ -180,9 +160,12 @@ class Spool:
             raise SpoolFull(path=self.path, reason=error) from error
         if cursor.rowcount > 0:
             id_ = int(cursor.lastrowid or 0)
-            self.waiting[id_] = Entry(id_, kind, station, cycle, units)
+            self.waiting.add(Entry(id_, kind, station, cycle, units))
             self.arrived.set()
         return cursor.rowcount > 0
+
+    def _fetch(self, sql: str, after: int) -> list[tuple[int, str]]:
+        return self._file.execute(sql, (after,)).fetchall()
 
     def _change(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         cursor = self._file.execute(sql, values)
@@ -201,6 +184,13 @@ class Spool:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _read_message(kind: str, body: str) -> ResultReport | OfflinePermit | str:
+    try:
+        return (ResultReport if kind == "result" else OfflinePermit).model_validate_json(body)
+    except ValidationError:
+        return body
 
 
 def _same(one: ResultReport, other: ResultReport) -> bool:

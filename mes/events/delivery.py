@@ -65,7 +65,7 @@ async def deliver_events(url: str, database: Database, settings: Settings) -> No
                 await _lead(connection, bell, partial(_serve, database, settings, bell), database)
             finally:
                 connection.terminate()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, MesError) as error:
+        except Exception as error:  # noqa: BLE001 - the outermost loop: said, and begun anew
             _logger.warning("event delivery interrupted", error=f"{type(error).__name__}: {error}")
         await asyncio.sleep(FIRST_WAIT_S)
 
@@ -116,7 +116,7 @@ async def _serve(database: Database, settings: Settings, bell: Bell, subscriber:
                 wait_jitter=FIRST_WAIT_S,
             ):
                 with attempt:
-                    is_more = await deliver_batch(database, subscriber.name, carrier)
+                    is_more = await deliver_batch(database, subscriber.name, carrier, subscriber.id)
             if is_more is None:
                 return
             if not is_more:
@@ -144,14 +144,15 @@ def carrier_of(subscriber: Subscriber, database: Database, settings: Settings) -
     return BrokerCarrier(subscriber, settings.enterprise, login.get_secret_value() if login else None, states)
 
 
-async def deliver_batch(database: Database, name: str, carrier: Carrier) -> bool | None:
+async def deliver_batch(database: Database, name: str, carrier: Carrier, of: int | None = None) -> bool | None:
     """Bring a batch, in order, and keep how far it was taken; whether there is more, None if it wants no more.
 
+    `of`: its subscription; another one under the same name is not its.
     Raises Undelivered at the first that isn't taken. What was taken but not kept yet is brought again after a crash.
     """
     async with database.reading() as session:
         found = await subscribers(session, name)
-        if not found:
+        if not found or of not in (None, found[0].id):
             return None
         subscriber = found[0]
         events = await events_after(session, subscriber.position, BATCH, subscriber.topics)

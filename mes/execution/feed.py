@@ -85,7 +85,8 @@ _REWORKS = _of(
 _WAIVERS = Prepared(
     text(
         """
-        SELECT v.id, v.rule, s.code, v.operation, v.unit_ids FROM waiver v LEFT JOIN station s ON s.id = v.station_id
+        SELECT v.id, v.rule, s.code, v.operation, v.ends_at, v.unit_ids
+        FROM waiver v LEFT JOIN station s ON s.id = v.station_id
         WHERE v.revoked_at IS NULL AND v.starts_at <= now() AND v.ends_at > now()
         """
     )
@@ -209,7 +210,7 @@ def _put_together(due: Rows, done: Rows, held: Rows, reworked: Rows, waived: Row
     reworks: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for row in reworked:
         reworks[row["unit_id"]][row["operation"]] = row["after_cycle"]
-    waivers = [(WaiverSeen(*row[:4]), row["unit_ids"]) for row in waived]
+    waivers = [(WaiverSeen(*row[:5]), row["unit_ids"]) for row in waived]
     for row in due:
         yield SubjectStanding(
             serial=row["serial"],

@@ -133,7 +133,7 @@ def decide(known: Standing, request: PermitRequest, own: Iterable[CycleStanding]
     if request.components or request.removals:
         return refuse(request, "parts that are fitted or taken out can't be judged without it", plan)
     facts = _facts(known, station, subject, plan, request, own, at)
-    judgement = judge(facts, subject.waivers)
+    judgement = judge(facts, [one for one in subject.waivers if one.ends_at is None or at < one.ends_at])
     step = facts.progress.step
     if unsafe := [rule for rule in judgement.verdicts if rule in UNSAFE]:
         said = Said(Reason.OFFLINE, 1, f"{', '.join(unsafe)} can't be judged without it", facts.text)

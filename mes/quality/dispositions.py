@@ -131,6 +131,10 @@ async def _move(session: Session, moves: Sequence[tuple[UnitRow, State]]) -> Non
         if unit.order_id is not None and State.FINISHED in {unit.state, state}:
             count = orders.count_finished if state == State.FINISHED else orders.count_unfinished
             await count(session, unit.order_id, unit.part_id)
+    for (
+        unit,
+        state,
+    ) in moves:  # what stays in its state, too: an operation to be done again changes what stations may do
         session.tell("unit", serial=unit.serial, state=state)
 
 

@@ -126,6 +126,9 @@ def propose(found: list[Found]) -> Proposal:
     return proposal
 
 
+_NOT_PLAIN = " # a log-in goes over an encrypted link alone: without `security: none`"
+
+
 def mapping_text(
     endpoint: str, station: str, namespace: str, proposal: Proposal, *, plain: bool, user: str | None
 ) -> str:
@@ -140,7 +143,7 @@ def mapping_text(
         f"    endpoint: {_quoted(endpoint)}",
         f"    namespace: {_quoted(namespace)}",
         *(["    security: none # plain text: only where the PLC can't encrypt"] if plain else []),
-        *([f"    user: {_quoted(user)}"] if user else []),
+        *([f"    {'# ' if plain else ''}user: {_quoted(user)}{_NOT_PLAIN if plain else ''}"] if user else []),
     ]
     extras = [word for word in EXTRA_WORDS if word in proposal.matches]
     lines += [f"    extras: [{', '.join(extras)}]"] if extras else []

@@ -142,6 +142,11 @@ async def test_too_many_failures_lead_to_the_review_board(plant: Database) -> No
     assert Reason.ATTEMPTS_EXHAUSTED in codes(refused.refusals)
     decision = DisposeRequest(serial=serial, decision="rework", operation="40", reason="board: one more try")
     await plant.transact(dispose, decision, build.QUALITY)
+    async with plant.reading() as session:
+        told = await session.driver.fetch(
+            "SELECT topic, payload ->> 'serial' AS serial FROM outbox ORDER BY id DESC LIMIT 1"
+        )
+    assert [tuple(row) for row in told] == [("unit", serial)], "gateways hear of it, though its state stays as it was"
     assert Reason.REWORK_OPEN in codes((await small.ask(plant, "ST-40", serial, operation="40")).refusals)
     await small.work(plant, "ST-40", serial)
     await small.work(plant, "ST-20", serial)

@@ -1,8 +1,10 @@
 """What a gateway keeps is judged as the MES judges it, in every state from which something must not be done."""
 
 import asyncio
+import itertools
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +15,9 @@ from mes.db import Database
 from mes.execution.feed import read_standing
 from mes.execution.messages import OfflinePermit, PermitRequest, ResultReport
 from mes.execution.permits import explain_permit, record_offline_permit
+from mes.execution.rules import WaiverSeen, waivable
 from mes.execution.rules.words import Reason
-from mes.execution.standing import STANDING, UNSAFE, Standing
+from mes.execution.standing import STANDING, SUBJECT, UNSAFE, Standing
 from plc_adapters.known import Known
 from tests.build import line as build
 from tests.execution.illegal_kinds import FITTING, NAMING, PERMIT, PERMITS, World
@@ -89,6 +92,27 @@ async def test_what_is_old_answers_nobody(database: Database, state: State) -> N
     for later in (timedelta(minutes=16), -timedelta(minutes=1)):  # and a clock that was set back is not trusted
         (said,) = known.decide(asked, clock.now() + later).said
         assert (said.code, "s old" in said.text) == (Reason.OFFLINE, True)
+
+
+async def test_a_waiver_that_is_kept_ends_when_it_ends(database: Database, state: State) -> None:
+    standing, at = await kept(database), clock.now()
+    known, found = knows(standing), None
+    for serial, station in itertools.product(standing.subjects, standing.stations):
+        asked = PermitRequest(station=station, serial=serial, cycle="1", asker="t", operator="olga")
+        said = known.decide(asked, at).said
+        if len(said) == 1 and said[0].code in waivable():
+            found = asked, said[0].code
+            break
+    assert found, "nothing is refused by a rule that can be waived"
+    asked, rule = found
+    subject = standing.subject(asked.serial)
+    assert subject is not None
+    waiver = WaiverSeen(7, rule, asked.station, None, at + timedelta(minutes=5))
+    waived = SUBJECT.dump_json(replace(subject, waivers=(waiver,))).decode()
+    known.take(replace(standing, subjects={**standing.subjects, asked.serial: waived}), at)
+    decision = known.decide(asked, at)
+    assert (decision.said, decision.waivers) == ([], [7])
+    assert [one.code for one in known.decide(asked, at + timedelta(minutes=5)).said] == [rule]
 
 
 async def test_a_result_heard_of_counts_before_the_record_has_it(database: Database, state: State) -> None:

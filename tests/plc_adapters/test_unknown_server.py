@@ -120,6 +120,14 @@ async def test_from_an_unknown_server_to_a_mapping_that_passes_its_check(press: 
     assert (again.exit_code, "is there already" in again.output) == (1, True)
 
 
+def test_a_proposal_for_a_plain_link_logs_nobody_in() -> None:
+    nothing = propose([])
+    both = mapping_text("opc.tcp://plc:4840", "S-1", "urn:x", nothing, plain=True, user="mes")
+    assert "    security: none" in both
+    assert '    # user: "mes" # a log-in goes over an encrypted link alone' in both
+    assert '    user: "mes"\n' in mapping_text("opc.tcp://plc:4840", "S-1", "urn:x", nothing, plain=False, user="mes")
+
+
 async def test_browse_shows_node_ids_types_values_and_access(press: Press) -> None:
     Pki(press.pki).add_trusted(Path(await _certificate(press)))
     shown = await press.run("browse", press.endpoint)
@@ -242,7 +250,7 @@ def test_what_is_missing_uncertain_or_not_writable_is_said() -> None:
     assert "# MISSING AckSeq: expected an integer, writable for the MES" in text
     assert 'PermitSeq: "s=Freigabe.Zaehler" # unsure; NOT WRITABLE' in text
     (read,) = yaml.safe_load(text)["stations"]
-    assert (read["security"], read["user"], read["words"]["PermitText"]) == ("none", "mes", None)
+    assert (read["security"], read.get("user"), read["words"]["PermitText"]) == ("none", None, None)
 
 
 def test_a_broken_plug_in_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ unit by.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mes.execution.rules import equipment, material, route
 from mes.execution.rules.facts import Facts
@@ -23,12 +24,14 @@ LIBRARY: tuple[Rule, ...] = tuple(
 
 @dataclass(frozen=True, slots=True)
 class WaiverSeen:
-    """A waiver in force for the unit or the window; None: whatever the station or operation."""
+    """A waiver in force for the unit or the window; None: whatever the station or operation. `ends_at`: of one that is
+    kept to be asked later."""
 
     id: int
     rule: str
     station: str | None
     operation: str | None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
