@@ -11,13 +11,13 @@ from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import ack_words, permit_words, request_of, result_of
 from plc_adapters.opcua.pki import Access
 from plc_adapters.opcua.scanner import SCAN_AGAIN_S, Scanner, scanning
-from plc_adapters.opcua.session import open_session
+from plc_adapters.opcua.session import Reading, open_session
 from plc_adapters.opcua.words import Words, beating
 from plc_adapters.port import Acknowledgement, Asked, Heard, LinkLost, Permit, Reported, Turn, Unreadable
 
 COUNTERS = ("Epoch", "ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "AckSeq", "AckEpoch")
 WATCHED = ("ReqSeq", "DoneSeq", "Epoch")
-READ_AGAIN_S = 1.0  # the counters are read at least this often, whether a notification came or not
+READ_AGAIN_S = 10.0  # the counters are read at least this often; with the heartbeat it is seen sooner that they changed
 
 
 class TagHandshake:
@@ -29,6 +29,7 @@ class TagHandshake:
         self._station = words.station
         self._words = words
         self._state = State.LOST
+        self._rests = False  # answered, and by what was read then nothing else is owed: what comes is notified
 
     @property
     def skew_s(self) -> float | None:
@@ -42,7 +43,11 @@ class TagHandshake:
     async def requests(self) -> AsyncIterator[Heard]:
         """Yield what is owed: a result before a request, each read as one consistent payload."""
         while True:
-            counters = await self._counters()
+            if self._rests:
+                self._rests = False
+                await self.session.changed(within_s=READ_AGAIN_S)
+            read, request = await self._words.read_with(COUNTERS, "request")
+            counters = self._counters(read)
             self._state, action = step(self._state, heard(counters))
             said: Heard | None
             match action:
@@ -51,7 +56,7 @@ class TagHandshake:
                     await self.session.changed(within_s=SCAN_AGAIN_S)
                     continue
                 case Action.ASK_DOOR:
-                    said = await self._request(Turn(counters.epoch, counters.request))
+                    said = await self._request(Turn(counters.epoch, counters.request), request)
                 case Action.REPORT_TO_DOOR:
                     said = await self._result(Turn(counters.epoch, counters.done))
                 case _:
@@ -67,7 +72,7 @@ class TagHandshake:
         """Write an answer, payload first and counter last; one that nobody waits for any more is not written."""
         event = Event.DOOR_ANSWERED if isinstance(answer, Permit) else Event.DOOR_COMMITTED
         self._state, action = step(self._state, event)
-        counters = await self._counters()
+        counters = self._counters(await self._words.read(COUNTERS))
         asked = counters.request if isinstance(answer, Permit) else counters.done
         if action is Action.NOTHING or (counters.epoch, asked) != (answer.turn.epoch, answer.turn.seq):
             return
@@ -77,9 +82,9 @@ class TagHandshake:
         else:
             await self._words.write(ack_words(answer.answer))
             await self._words.write({"AckEpoch": answer.turn.epoch, "AckSeq": answer.turn.seq})
+        self._rests = counters.permit_owed != counters.commit_owed
 
-    async def _counters(self) -> Counters:
-        read = await self._words.read(COUNTERS)
+    def _counters(self, read: dict[str, Any]) -> Counters:
         try:
             return Counters(
                 epoch=str(read["Epoch"]),
@@ -93,8 +98,8 @@ class TagHandshake:
         except (TypeError, ValueError) as error:
             raise LinkLost(station=self._station.code, reason=f"counters that don't count: {read}") from error
 
-    async def _request(self, turn: Turn) -> Asked | Unreadable | None:
-        words, bad = await self._words.payload("request")
+    async def _request(self, turn: Turn, read: dict[str, Reading]) -> Asked | Unreadable | None:
+        words, bad = await self._words.payload("request", read)
         if (await self._turn("ReqSeq")) != turn:
             return None
         cycle = f"{turn.epoch}-{turn.seq}"

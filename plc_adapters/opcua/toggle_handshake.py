@@ -30,7 +30,7 @@ from plc_adapters.opcua.words import Words, beating
 from plc_adapters.port import Acknowledgement, Asked, Heard, Permit, Reported, Turn, Unreadable
 from plc_adapters.profile_settings import ToggleSettings
 
-READ_AGAIN_S = 1.0
+READ_AGAIN_S = 10.0  # with the heartbeat it is seen sooner that a bit has moved
 _ASKING = ("Req", "ReqAt", "ReqSerial")
 _DONE = ("Done", "DoneReqAt", "DoneSerial", "DoneStartedAt", "DoneEndedAt")
 _NEVER = 1601  # the year in which OPC UA's time begins: how a DateTime says that it isn't set

@@ -9,7 +9,7 @@ from typing import Any
 from mes.execution.messages import RecipeAnswer
 from plc_adapters.mapping import StationMap
 from plc_adapters.opcua.payload import REQUEST_WORDS, RESULT_WORDS, recipe_words
-from plc_adapters.opcua.session import Session
+from plc_adapters.opcua.session import Reading, Session
 from plc_adapters.port import LinkLost
 
 BEAT_S = 1.0
@@ -26,10 +26,12 @@ class Words:
         self.session = session
         self._nodes = station.word_nodes
         self._payload = _payload_nodes(station)
+        self._watched: Sequence[str] = ()
+        self._seen: dict[str, Any] = {}  # of those that are watched, as last read by whoever serves the station
 
     async def prepare(self, watched: Sequence[str]) -> None:
         """Check the words against the server and watch some of them; LinkLost names every word that is missing."""
-        nodes = self._nodes
+        nodes, self._watched = self._nodes, watched
         await self.session.prepare(
             read=[*nodes.values(), *(node for names in self._payload.values() for node in names.values())],
             written=[node for word, node in nodes.items() if word.startswith(OF_MES)],
@@ -39,25 +41,36 @@ class Words:
 
     async def read(self, words: Sequence[str]) -> dict[str, Any]:
         """Read the words that decide; LinkLost where one has no value of good quality."""
+        return (await self.read_with(words, ""))[0]
+
+    async def read_with(self, words: Sequence[str], which: str) -> tuple[dict[str, Any], dict[str, Reading]]:
+        """Read the words that decide, and behind them in one call the payload of a `request` or a `result`."""
         present = [word for word in words if word in self._nodes]
-        readings = await self.session.read([self._nodes[word] for word in present])
+        payload = self._payload.get(which, {})
+        every = await self.session.read([*(self._nodes[word] for word in present), *payload.values()])
+        readings, rest = every[: len(present)], every[len(present) :]
         if bad := [f"{word} {one.bad}" for word, one in zip(present, readings, strict=True) if one.bad]:
             raise LinkLost(station=self.station.code, reason=f"counters without a value: {', '.join(bad)}")
-        return {word: one.value for word, one in zip(present, readings, strict=True)}
+        read = {word: one.value for word, one in zip(present, readings, strict=True)}
+        self._seen |= {word: value for word, value in read.items() if word in self._watched}
+        return read, dict(zip(payload, rest, strict=True))
 
-    async def payload(self, which: str) -> tuple[dict[str, Any], dict[str, str]]:
-        """Read all words of a `request` or a `result`, and the status of those that have no value."""
+    async def payload(
+        self, which: str, readings: dict[str, Reading] | None = None
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """All words of a `request` or a `result`, and the status of those that have no value; `readings`: as read."""
         nodes = self._payload[which]
         words: dict[str, Any] = {}
         bad: dict[str, str] = {}
         for _ in range(_BAD_READS):
-            readings = dict(zip(nodes, await self.session.read(list(nodes.values())), strict=True))
+            readings = readings or dict(zip(nodes, await self.session.read(list(nodes.values())), strict=True))
             words = {word: one.value for word, one in readings.items() if one.bad is None}
             bad = {word: one.bad for word, one in readings.items() if one.bad is not None}
             if not bad:
                 break
             # A sensor's bad quality may pass; one that stays is a fact to be told.
             await asyncio.sleep(0.1)
+            readings = None
         return words, bad
 
     async def write(self, words: dict[str, Any]) -> None:
@@ -87,7 +100,8 @@ class Words:
     async def beat(self) -> None:
         """Show the MES's heartbeat and watch the PLC's, until it is dead; then the link is lost.
 
-        A server may answer long after the program behind it has stopped: only the heartbeat tells.
+        A server may answer long after the program behind it has stopped: only the heartbeat tells. What is watched is
+        read along with it: a subscription may go deaf and look alive.
         """
         loop, dead_s = asyncio.get_running_loop(), self.station.heartbeat_dead_s
         shown, last, changed_at = 0, await self._heartbeat(), loop.time()
@@ -95,7 +109,7 @@ class Words:
             await asyncio.sleep(min(BEAT_S, dead_s / 5))
             shown = (shown + 1) % 2**16
             await self.write({"MesHeartbeat": shown})
-            seen = await self._heartbeat()
+            seen = await self._heartbeat(self._watched)
             if seen != last or seen is None:
                 last, changed_at = seen, loop.time()
             elif loop.time() - changed_at > dead_s:
@@ -111,11 +125,14 @@ class Words:
                 raise LinkLost(station=self.station.code, reason="the server answers, but its heartbeat stands still")
             await self.session.changed(within_s=0.05)
 
-    async def _heartbeat(self) -> Any:
-        if "Heartbeat" not in self._nodes:
-            return None
-        (reading,) = await self.session.read([self._nodes["Heartbeat"]])
-        return reading.value if reading.bad is None else 0
+    async def _heartbeat(self, others: Sequence[str] = ()) -> Any:
+        """The PLC's heartbeat; 0: it has no value, None: there is none. Others that have changed wake who serves."""
+        words = [word for word in ("Heartbeat", *others) if word in self._nodes]
+        found = dict(zip(words, await self.session.read([self._nodes[word] for word in words]), strict=True))
+        beat = found.pop("Heartbeat", None)
+        if any(one.bad is None and one.value != self._seen.get(word) for word, one in found.items()):
+            self.session.wake()
+        return None if beat is None else beat.value if beat.bad is None else 0
 
 
 def _digest(held: str) -> str | None:
