@@ -1,5 +1,6 @@
 """The tag handshake profile: a PLC whose words are asked and answered by counters."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from plc_adapters.port import Acknowledgement, Asked, Heard, LinkLost, Permit, R
 
 COUNTERS = ("Epoch", "ReqSeq", "PermitSeq", "PermitEpoch", "DoneSeq", "AckSeq", "AckEpoch")
 WATCHED = ("ReqSeq", "DoneSeq", "Epoch")
+MOMENT_S = 0.5  # what was read so long ago holds as well as what is read just before the answer is written
 READ_AGAIN_S = 10.0  # the counters are read at least this often; with the heartbeat it is seen sooner that they changed
 
 
@@ -29,6 +31,7 @@ class TagHandshake:
         self._station = words.station
         self._words = words
         self._state = State.LOST
+        self._last = Counters("", 0, 0, 0, 0), 0.0  # as last looked at, and when
         self._rests = False  # answered, and by what was read then nothing else is owed: what comes is notified
 
     @property
@@ -47,7 +50,7 @@ class TagHandshake:
                 self._rests = False
                 await self.session.changed(within_s=READ_AGAIN_S)
             read, request = await self._words.read_with(COUNTERS, "request")
-            counters = self._counters(read)
+            counters = _counters(self._station.code, read)
             self._state, action = step(self._state, heard(counters))
             said: Heard | None
             match action:
@@ -72,7 +75,9 @@ class TagHandshake:
         """Write an answer, payload first and counter last; one that nobody waits for any more is not written."""
         event = Event.DOOR_ANSWERED if isinstance(answer, Permit) else Event.DOOR_COMMITTED
         self._state, action = step(self._state, event)
-        counters = self._counters(await self._words.read(COUNTERS))
+        counters, at = self._last
+        if time.monotonic() - at > MOMENT_S:  # the door took its time: the PLC may have given up
+            counters = await self._look()
         asked = counters.request if isinstance(answer, Permit) else counters.done
         if action is Action.NOTHING or (counters.epoch, asked) != (answer.turn.epoch, answer.turn.seq):
             return
@@ -84,23 +89,10 @@ class TagHandshake:
             await self._words.write({"AckEpoch": answer.turn.epoch, "AckSeq": answer.turn.seq})
         self._rests = counters.permit_owed != counters.commit_owed
 
-    def _counters(self, read: dict[str, Any]) -> Counters:
-        try:
-            return Counters(
-                epoch=str(read["Epoch"]),
-                request=int(read["ReqSeq"] or 0),
-                permit=int(read["PermitSeq"] or 0),
-                done=int(read["DoneSeq"] or 0),
-                ack=int(read["AckSeq"] or 0),
-                permit_epoch=_epoch(read.get("PermitEpoch")),
-                ack_epoch=_epoch(read.get("AckEpoch")),
-            )
-        except (TypeError, ValueError) as error:
-            raise LinkLost(station=self._station.code, reason=f"counters that don't count: {read}") from error
-
     async def _request(self, turn: Turn, read: dict[str, Reading]) -> Asked | Unreadable | None:
         words, bad = await self._words.payload("request", read)
-        if (await self._turn("ReqSeq")) != turn:
+        counters = await self._look()
+        if Turn(counters.epoch, counters.request) != turn:
             return None
         cycle = f"{turn.epoch}-{turn.seq}"
         if self._scanner is not None:
@@ -109,7 +101,8 @@ class TagHandshake:
 
     async def _result(self, turn: Turn) -> Reported | Unreadable | None:
         words, bad = await self._words.payload("result")
-        if (await self._turn("DoneSeq")) != turn:
+        counters = await self._look()
+        if Turn(counters.epoch, counters.done) != turn:
             return None
         # A result carries the cycle of the request that permitted it; one run without asking has a number of its own.
         asked = words.get("DoneReqSeq")
@@ -123,9 +116,11 @@ class TagHandshake:
         """Tell whether it is known which unit is asked for; a PLC beside a scanner may ask before it has read."""
         return self._scanner is None or await self._scanner.scan(f"{counters.epoch}-{counters.request}") is not None
 
-    async def _turn(self, counter: str) -> Turn:
-        read = await self._words.read(("Epoch", counter))
-        return Turn(str(read["Epoch"]), int(read[counter] or 0))
+    async def _look(self) -> Counters:
+        """Read the counters once more, behind a payload or before a late answer."""
+        counters = _counters(self._station.code, await self._words.read(COUNTERS))
+        self._last = counters, time.monotonic()
+        return counters
 
 
 @asynccontextmanager
@@ -136,6 +131,21 @@ async def open_port(station: StationMap, access: Access | None = None) -> AsyncI
         await words.prepare(WATCHED)
         async with beating(words), scanning(station, session, access) as scanner:
             yield TagHandshake(words, scanner)
+
+
+def _counters(station: str, read: dict[str, Any]) -> Counters:
+    try:
+        return Counters(
+            epoch=str(read["Epoch"]),
+            request=int(read["ReqSeq"] or 0),
+            permit=int(read["PermitSeq"] or 0),
+            done=int(read["DoneSeq"] or 0),
+            ack=int(read["AckSeq"] or 0),
+            permit_epoch=_epoch(read.get("PermitEpoch")),
+            ack_epoch=_epoch(read.get("AckEpoch")),
+        )
+    except (TypeError, ValueError) as error:
+        raise LinkLost(station=station, reason=f"counters that don't count: {read}") from error
 
 
 def _epoch(read: Any) -> str | None:
