@@ -23,7 +23,7 @@ from tests.execution.illegal_kinds import ASKER, FITTING, NAMING, PERMIT, PERMIT
 from tests.execution.illegal_plant import NAMED, State, build_state
 from tests.execution.serving import connected, post
 
-ATTEMPTS, STREAM, AT_ONCE, BURST, LEAST = 2_500, 5, 250, 50, 12
+ATTEMPTS, STREAM, AT_ONCE, BURST, LEAST = 3_000, 5, 250, 50, 12
 KINDS: dict[str, Kind] = {**PERMITS, **NAMING, **FITTING, **REPORTS, **ACTS}
 
 
@@ -58,7 +58,7 @@ async def refused(connection: Connection, state: State, attempt: Attempt) -> str
     return f"{attempt.path} {attempt.body}: expected {attempt.status} {attempt.code}, got {status} {answer}"
 
 
-@pytest.mark.parametrize("seed", [20261123, 20261124])
+@pytest.mark.parametrize("seed", [20261124])
 async def test_none_of_thousands_of_illegal_attempts_passes(
     database: Database, state: State, connections: list[Connection], seed: int
 ) -> None:
