@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from mes import log, outbox
 from mes.actor import Actor, Role
 from mes.cells.routes import router as cells
+from mes.commonality.routes import router as commonality
 from mes.db import Database, open_database
 from mes.errors import Malformed, MesError, Unavailable
 from mes.events.bell import Bell
@@ -68,6 +69,7 @@ ROUTERS = (
     records,
     quality,
     spc,
+    commonality,
     shipping,
     labels,
     kits,

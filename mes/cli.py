@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from mes import cli_cells, log
 from mes.actor import Actor, Role
+from mes.cli_common import add_common
 from mes.cli_events import events
 from mes.cli_labels import labels
 from mes.cli_orders import orders
@@ -370,6 +371,7 @@ cli.add_typer(orders(_use), name="orders")
 cli.add_typer(events(_use), name="events")
 cli.add_typer(spc(_use), name="spc")
 add_gauge(cli)
+add_common(cli, _use)
 cli.add_typer(seal(_use), name="seal")
 add_verify(cli, _use)
 

@@ -20,6 +20,7 @@ NAMED = {
     "import": {"ratio_to_copy", "rows_per_s", "copy_rows_per_s", "peak_memory_mb"},
     "seal": {"ratio_to_unsealed", "reports_per_s", "unsealed_reports_per_s", "verify_rows_per_s", "fits"},
     "gateway": {"permit_p50_ms_2", "permit_p99_ms_2", "echo_p99_ms_2", "cpu_ms_per_handshake_2", "soak_growth_mb"},
+    "common": {"found_first_pct", "silent_pct", "rank_seconds"},
     "match": {"one_group_spread_pct", "pool_acir_spread_pct", "pool_seconds", "large_seconds"},
 }
 SMALL = {
@@ -31,6 +32,7 @@ SMALL = {
         *("--stations", "2", "--pace-s", "0.2", "--seconds", "1", "--rounds", "1"),
         *("--handshakes", "20", "--security", "none"),
     ],
+    "common": ["--incidents", "20", "--without", "10"],
     "match": ["--seeds", "1"],
 }
 
@@ -45,6 +47,9 @@ def test_a_bench_prints_its_figures(name: str) -> None:
     if name == "gateway":
         assert figures["wrong"] == 0
         assert figures["soak_handshakes"] == 20
+    if name == "common":
+        assert figures["found_first_pct"] >= 95
+        assert figures["silent_pct"] >= 90
     if name == "pack":
         assert figures["exact"] == 1
         assert figures["requests_per_pack"] <= 45
