@@ -30,7 +30,7 @@ SMALL = {
     "seal": ["--reports", "32", "--rounds", "1", "--workers", "1"],
     "gateway": [
         *("--stations", "2", "--pace-s", "0.2", "--seconds", "1", "--rounds", "1"),
-        *("--handshakes", "20", "--security", "none"),
+        *("--handshakes", "20", "--security", "none", "--workers", "1"),
     ],
     "common": ["--incidents", "20", "--without", "10"],
     "match": ["--seeds", "1"],

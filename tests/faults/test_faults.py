@@ -12,7 +12,7 @@ from tests.faults.shift import shift
 from tests.faults.striking import Striker
 from tests.faults.table import FAULTS, named
 
-SEED, AT_RANDOM, LONGEST_S = 20261123, 4, 0.5  # `make faults` strikes more, and longer ones
+SEED, AT_RANDOM, LONGEST_S = 20261123, 2, 0.5  # `make faults` strikes more, and longer ones
 
 
 async def test_a_shift_under_faults_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:

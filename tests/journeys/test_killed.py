@@ -33,8 +33,8 @@ from tests.conftest import DEMO_PLANT, server_url
 from tests.journeys.processes import Plant, Program, running_plant
 
 SEED = 20261123
-KILLS = 6  # of each
-AT_ONCE = 4  # of these, both are killed
+KILLS = 4  # of each
+AT_ONCE = 2  # of these, both are killed
 PACKS = 30  # received; as many are built as it takes
 IN_FLOW = 8
 STEPS = (*MODULE_STEPS, "100", "110", "120")  # cells, parts, lots and curves; what follows only measures

@@ -167,6 +167,6 @@ async def test_an_unreadable_database_is_said_and_then_over(
     async with watch(address, await new_key(Role.OPERATOR)) as socket:
         assert (await hear(socket, html=True))["is_fresh"]
         for is_away in (True, False):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while (await hear(socket, html=False))["is_fresh"] == is_away:
                     pass
