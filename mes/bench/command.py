@@ -132,7 +132,7 @@ def common(
     1.5 to 25 % of all units have, 90 % of the suspects because of it) is the first that is said. silent_pct: how often
     nothing is said to stand out where there is no cause.
     """
-    from mes.bench.common import measure_common
+    from mes.bench.incidents import measure_common
 
     goals = {"found_first_pct": "at least 95", "silent_pct": "at least 90"}
     show("What suspects share", measure_common(incidents, without), goals, as_json)
