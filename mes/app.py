@@ -28,6 +28,7 @@ from mes.events.service import relay
 from mes.execution.messages import PermitRequest, ResultReport
 from mes.execution.routes import HOT, desk
 from mes.execution.routes import router as execution
+from mes.find.routes import router as found
 from mes.gate import Gate, ShortWay
 from mes.genealogy.routes import router as genealogy
 from mes.http import explain_all
@@ -70,6 +71,7 @@ ROUTERS = (
     quality,
     spc,
     commonality,
+    found,
     shipping,
     labels,
     kits,
