@@ -1,16 +1,28 @@
 """Questions: read and printed, and answered as an independent model in memory answers them."""
 
+import asyncio
 import random
+import typing
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from mes.actor import Role
+from mes.app import make_app
+from mes.cli import cli
 from mes.db import Database
 from mes.errors import Malformed
 from mes.find.language import OF_CYCLES, OF_UNITS, All, Any, Not, Passed, Period, Term, Value, normal, parse, show
 from mes.find.service import find
+from mes.people.messages import KeyRequest
+from mes.people.service import create_key
+from mes.settings import Settings
+from tests.conftest import ADMIN, server_url
 from tests.find.histories import HOUR, START, make, question
 
 LETTERS = st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters='"').filter(str.isprintable)
@@ -137,3 +149,36 @@ async def test_grounds_and_lots_are_told(database: Database) -> None:
     }
     assert by_cell >= inside
     assert sum(of_cells.places.values()) == sum(unit.place != "inside" for unit in of_cells.units)
+
+
+@pytest.fixture
+async def client(database: Database, database_name: str) -> AsyncIterator[httpx.AsyncClient]:
+    gate: typing.Any = make_app(Settings(), server_url(database_name))
+    key = (await database.transact(create_key, KeyRequest(name="q", role=Role.QUALITY), ADMIN)).key
+    headers = {"Authorization": f"Bearer {key}", "Accept": "text/html"}
+    async with (
+        gate.app.app.router.lifespan_context(gate.app.app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://mes", headers=headers) as asking,
+    ):
+        yield asking
+
+
+async def test_a_question_on_a_page_over_http_and_at_the_command(
+    database: Database, client: httpx.AsyncClient, database_name: str
+) -> None:
+    await make(database, 2)
+    asked = {"question": "lot = G1 and part = MOD"}
+    told = (await client.get("/api/affected", params=asked, headers={"Accept": "application/json"})).json()
+    assert told["affected"] > 1
+    shown = await client.get("/affected", params=asked)
+    assert f"{told['affected']} affected" in shown.text
+    assert f'href="/trace/{told["units"][0]["serial"]}"' in shown.text
+    wrong = await client.get("/affected", params={"question": "lot = G9"})
+    assert (wrong.status_code, "expected a lot that the record knows" in wrong.text) == (422, True)
+    assert "How to ask" in (await client.get("/affected")).text
+    runner = CliRunner(env={"MES_DATABASE_URL": server_url(database_name), "COLUMNS": "160"})
+    listed = await asyncio.to_thread(runner.invoke, cli, ["find", asked["question"], "--csv"])
+    assert listed.exit_code == 0, listed.output
+    assert len(listed.output.splitlines()) == told["affected"] + 1
+    table = await asyncio.to_thread(runner.invoke, cli, ["find", asked["question"], "--as-of", "2026-11-01T00:00:00"])
+    assert "0 units are affected: nothing" in table.output
