@@ -75,11 +75,7 @@ def _of_unit(term: Term, known: Known, statement: Statement, *, is_possible: boo
             return f"coalesce(u.{term.field}_id = ANY({_ids(term, known, statement)}), false)"
         case "lot":
             lots = _ids(term, known, statement)
-            used = (
-                "u.id IN (SELECT i.parent_id FROM installation i "
-                f"WHERE i.lot_id = ANY({lots}) AND i.child_id IS NULL{_valid('i', known, statement)})"
-            )
-            return f"(coalesce(u.lot_id = ANY({lots}), false) OR {used}{stray})"
+            return f"(coalesce(u.lot_id = ANY({lots}), false) OR {_used(f'= ANY({lots})', known, statement)}{stray})"
         case "carton":
             values = statement.bind(list(term.values), "text[]")
             unsaid = " OR x.carton IS NULL" if is_possible else ""
@@ -87,13 +83,18 @@ def _of_unit(term: Term, known: Known, statement: Statement, *, is_possible: boo
             unheard = f" OR ({nothing})" if is_possible else ""
             return f"(u.id IN (SELECT x.unit_id FROM cell x WHERE x.carton = ANY({values}){unsaid}){unheard})"
         case "supplier":
-            values = statement.bind(list(term.values), "text[]")
-            of_lot = f"u.lot_id IN (SELECT y.id FROM lot y WHERE y.supplier = ANY({values}))"
-            return f"(coalesce({of_lot}, false){stray})"
+            lots = f"IN (SELECT y.id FROM lot y WHERE y.supplier = ANY({statement.bind(list(term.values), 'text[]')}))"
+            return f"(coalesce(u.lot_id {lots}, false) OR {_used(lots, known, statement)}{stray})"
     values = statement.bind(list(term.values), "text[]")
     of_cell = f"u.id IN (SELECT x.unit_id FROM cell x WHERE x.date_code = ANY({values}))"
-    of_lot = f"coalesce(u.lot_id IN (SELECT y.id FROM lot y WHERE y.date_code = ANY({values})), false)"
-    return f"({of_cell} OR {of_lot}{stray})"
+    lots = f"IN (SELECT y.id FROM lot y WHERE y.date_code = ANY({values}))"
+    return f"({of_cell} OR coalesce(u.lot_id {lots}, false) OR {_used(lots, known, statement)}{stray})"
+
+
+def _used(lots: str, known: Known, statement: Statement) -> str:
+    """Something of these lots was used up in it: what is known by its lot alone."""
+    valid = _valid("i", known, statement)
+    return f"u.id IN (SELECT i.parent_id FROM installation i WHERE i.lot_id {lots} AND i.child_id IS NULL{valid})"
 
 
 def _of_lot(term: Term, known: Known, statement: Statement, *, is_possible: bool) -> str:

@@ -107,14 +107,15 @@ async def fitting(
     session: ReadSession, question: Question, known: Known, subject: Subject = "unit", among: Collection[int] = ()
 ) -> list[tuple[int, bool]]:
     """The units, or lots, that fit themselves: id, and whether for certain; of those in `among`, if any are named."""
-    if subject == "lot" and any(
-        isinstance(t, Term) and t.field in OF_UNITS and t.field not in OF_LOTS for t in terms(question)
-    ):
+    said = {term.field for term in terms(question) if isinstance(term, Term) and term.field in OF_UNITS}
+    if subject == "lot" and not said <= OF_LOTS:
         return []  # what is said of single units is no word about a whole lot
     statement, one = Statement(), subject[0]
     certain = condition(question, known, statement, subject, is_possible=False)
     possible = condition(question, known, statement, subject, is_possible=True)
     chosen = f" AND {one}.id = ANY({statement.bind(list(among), 'bigint[]')})" if among else ""
+    if subject == "lot" and not said:  # of cycles alone: lots that have any, not all that never came to a station
+        chosen += " AND l.id IN (SELECT c.lot_id FROM cycle c WHERE c.lot_id IS NOT NULL)"
     sql = (
         f"SELECT {one}.id, {certain} AS is_certain FROM {subject} {one} "  # noqa: S608 - values are bound
         f"WHERE {possible}{chosen} ORDER BY {one}.id LIMIT {MOST + 1}"

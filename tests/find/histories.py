@@ -91,7 +91,8 @@ class Model:
         if name == "carton":
             return piece.carton in values or (possible and piece.carton is None and piece.order is None)
         if name == "supplier":
-            return (piece.lot is not None and f"of {piece.lot}" in values) or stray
+            used = any(f"of {lot}" in values and _stands(when, as_of) for lot, *when in piece.used)
+            return (piece.lot is not None and f"of {piece.lot}" in values) or used or stray
         return getattr(piece, name) in values
 
     def _is_like(self, question: Question, done: Done, *, possible: bool) -> bool:
@@ -326,7 +327,7 @@ def question(chance: random.Random, model: Model, depth: int = 0) -> str:
             "order = WO-1",
             f"lot = {chance.choice([*LOTS, *GLUES])}",
             f"carton in ({', '.join(chance.sample(['B1', 'B2', 'B3'], 2))})",
-            f'supplier = "of {chance.choice(LOTS)}"',
+            f'supplier = "of {chance.choice([*LOTS, *GLUES])}"',
         ]
     )
 
