@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from mes import permissions
 from mes.errors import Malformed
 from mes.find.language import LONGEST
 from mes.find.service import find
@@ -27,4 +28,6 @@ async def show_affected(
         except Malformed as error:
             errors = error.errors
     asked = found.question if found else question
-    return page(request, "affected.html", 422 if errors else 200, question=asked, found=found, errors=errors)
+    may_hold = request.state.actor.role in permissions.ALLOWED["contain"]
+    facts = {"question": asked, "found": found, "errors": errors, "may_hold": may_hold}
+    return page(request, "affected.html", 422 if errors else 200, **facts)

@@ -176,3 +176,33 @@ async def test_who_may_and_what_is_shown(database: Database, database_name: str)
         closing = {"containment": listed["containment"], "reason": "cured"}
         assert (await client.post("/api/containments/close", json=closing, headers=headers)).status_code == 200
         assert (await client.get("/api/containments", headers=headers)).json() == []
+
+
+async def test_from_the_preview_to_the_hold_on_pages(database: Database, database_name: str) -> None:
+    units = await charted.make(database, SPC, quantity=3)
+    name = units[0]
+    await charted.measure(database, units, [12.5])
+    gate: Any = make_app(Settings(), server_url(database_name))
+    keys = {
+        role: (await database.transact(create_key, KeyRequest(name=f"k-{role}", role=role), ADMIN)).key
+        for role in (Role.OPERATOR, Role.QUALITY)
+    }
+    page = {"Accept": "text/html"}
+    async with (
+        gate.app.app.router.lifespan_context(gate.app.app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://mes", headers=page) as client,
+    ):
+        bearer = {role: {"Authorization": f"Bearer {key}"} for role, key in keys.items()}
+        asked = {"question": "value width_mm above 12"}
+        preview = await client.get("/affected", params=asked, headers=bearer[Role.QUALITY])
+        assert "Hold 1 units" in preview.text
+        assert "Hold 1 units" not in (await client.get("/affected", params=asked, headers=bearer[Role.OPERATOR])).text
+        form = asked | {"reason": "bad slurry"}
+        assert (await client.post("/containments", data=form, headers=bearer[Role.OPERATOR])).status_code == 403
+        assert (await client.post("/containments", data=form, headers=bearer[Role.QUALITY])).status_code == 303
+        assert await held(database, 1) == {name}
+        listed = (await client.get("/containments", headers=bearer[Role.QUALITY])).text
+        assert "Held now: 1." in listed
+        closing = {"containment": 1, "reason": "cured"}
+        assert (await client.post("/containments/close", data=closing, headers=bearer[Role.QUALITY])).status_code == 303
+        assert "Closed by" in (await client.get("/containments", headers=bearer[Role.QUALITY])).text
