@@ -89,6 +89,7 @@ class Arrivals(Message):
     """Ask the open question of a containment again, and hold what has come to fit it."""
 
     containment: int
+    most: Annotated[int, Field(ge=1, le=100_000, description="At a time.")] = 2_000
 
 
 class ContainmentAnswer(Message):
