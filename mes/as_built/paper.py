@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typst
 
@@ -43,5 +44,8 @@ def typeset(record: AsBuiltRecord, curves: Sequence[CurveSeen], total: int, prin
         "pictures": json.dumps({"names": named, "more": total - len(curves)}),
         "printed": f"{printed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
     }
-    files = {"main": _TEMPLATE, **pictures}
-    return typst.compile(files, format="pdf", sys_inputs=said, timestamp=printed_at.replace(microsecond=0))
+    with TemporaryDirectory() as folder:
+        for name, content in {"main.typ": _TEMPLATE, **pictures}.items():
+            (Path(folder) / name).write_bytes(content)
+        main, at = Path(folder) / "main.typ", printed_at.replace(microsecond=0)
+        return typst.compile(main, format="pdf", sys_inputs=said, timestamp=at)

@@ -19,7 +19,6 @@ from mes.products.rules import ProductPlan
 from mes.statement import Prepared
 from mes.units.queries import UnitRow, get_unit
 
-
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LOOSE = Prepared(
     text(

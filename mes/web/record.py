@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -31,7 +32,13 @@ async def show_record(
         return unknown(request, serial, "unit")
     if seals:
         record = await with_seals(database, record)
-    return page(request, "record.html", record=record, groups=groups_of, limits=limits_of, measured=measured)
+    shows: dict[str, Any] = {"groups": groups_of, "limits": limits_of, "measured": measured, "paper_path": paper_path}
+    return page(request, "record.html", record=record, **shows)
+
+
+def paper_path(serial: str) -> str:
+    """Where the record is as JSON; with `.pdf` behind it, on paper."""
+    return f"/api/records/{quote(serial, safe='')}"
 
 
 def groups_of(node: TreeNode) -> list[Sequence[TreeNode]]:
