@@ -29,6 +29,7 @@ from mes.events.service import relay
 from mes.execution.messages import PermitRequest, ResultReport
 from mes.execution.routes import HOT, desk
 from mes.execution.routes import router as execution
+from mes.find.routes import router as found
 from mes.gate import Gate, ShortWay
 from mes.genealogy.routes import router as genealogy
 from mes.http import explain_all
@@ -50,7 +51,7 @@ from mes.seal.sealer import Sealer
 from mes.settings import Settings, get_settings
 from mes.shipping.routes import router as shipping
 from mes.spc.routes import router as spc
-from mes.watch import Watch
+from mes.watch import ArrivalsWatch, Watch
 from mes.web.live import Live
 from mes.web.pages import STATIC
 from mes.web.pages import router as pages
@@ -60,6 +61,7 @@ SPOOL_EVERY_S = 1
 SEAL_EVERY_S = 1
 PURGE_EVERY_S = 60
 WATCH_EVERY_S = 1
+ARRIVALS_EVERY_S = 2
 RELAY = Actor("event relay", Role.STATION)
 DAY_S = 86_400
 _logger = structlog.get_logger()
@@ -72,6 +74,7 @@ ROUTERS = (
     spc,
     commonality,
     as_built,
+    found,
     shipping,
     labels,
     kits,
@@ -149,6 +152,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     jobs = [
         asyncio.create_task(_repeat("relay", RELAY_EVERY_S, lambda: relay_all(database))),
         asyncio.create_task(_repeat("labels", SPOOL_EVERY_S, lambda: spool_labels(database))),
+        asyncio.create_task(_repeat("arrivals", ARRIVALS_EVERY_S, ArrivalsWatch(database).turn)),
         asyncio.create_task(_repeat("charts", WATCH_EVERY_S, watch.turn)),
         asyncio.create_task(_repeat("seals", SEAL_EVERY_S, Sealer(database, find_key(settings.seal_key)).turn)),
         asyncio.create_task(_repeat("months", DAY_S, lambda: add_months(database))),

@@ -21,6 +21,7 @@ from mes import cli_cells, log
 from mes.actor import Actor, Role
 from mes.cli_common import add_common
 from mes.cli_events import events
+from mes.cli_find import add_find
 from mes.cli_labels import labels
 from mes.cli_orders import orders
 from mes.cli_record import add_record
@@ -374,6 +375,7 @@ cli.add_typer(spc(_use), name="spc")
 add_gauge(cli)
 add_common(cli, _use)
 add_record(cli, _use)
+add_find(cli, _use)
 cli.add_typer(seal(_use), name="seal")
 add_verify(cli, _use)
 

@@ -76,6 +76,7 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "lot_grading": (),
     "kit_cell": ("ended_at", "ended_by"),
     "crate_unit": ("taken_out_at", "taken_out_by"),
+    "containment_question": ("closed_at", "closed_by", "close_reason"),
     "signal": ("closed_at", "closed_by", "close_reason"),
     "seal_stream": (),
     "seal": (),

@@ -123,13 +123,18 @@ def shared_data() -> Path:
 @pytest.fixture
 def statements(plant: Database) -> list[str]:
     """Every statement sent to PostgreSQL, but for the transaction's own."""
+    return statements_of(plant)
+
+
+def statements_of(database: Database) -> list[str]:
+    """The list that every statement of a database is added to from here on."""
     sent: list[str] = []
 
     def note(query: Any) -> None:
         if not query.query.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
             sent.append(query.query)
 
-    @event.listens_for(plant.engine.sync_engine, "checkout")
+    @event.listens_for(database.engine.sync_engine, "checkout")
     def listen(connection: Any, *_: Any) -> None:
         driver = connection.driver_connection
         driver.remove_query_logger(note)

@@ -116,7 +116,9 @@ _REPORT = _Part(
        AND ((:ended_at >= (q.asked ->> 'since')::timestamptz
              AND :started_at <= (q.asked ->> 'until')::timestamptz)
             OR :at BETWEEN (q.asked ->> 'since')::timestamptz AND (q.asked ->> 'until')::timestamptz)
-    ) AS windows
+    ) AS windows,
+    (SELECT json_agg(json_build_array(q.containment_id, q.question) ORDER BY q.containment_id)::text
+     FROM containment_question q WHERE q.closed_at IS NULL) AS questions
     """,
     "LEFT JOIN cycle c ON c.station_id = s.id AND c.cycle = :cycle",
 )

@@ -39,6 +39,7 @@ from mes.measurements.rules import judge, misunderstandings, misunderstood_curve
 from mes.orders import service as orders
 from mes.products.rules import StepPlan
 from mes.quality import service as quality
+from mes.quality.containments import catch
 from mes.quality.dispositions import take_out
 from mes.quality.service import NewHold
 from mes.statement import compose
@@ -93,7 +94,7 @@ async def report_result(session: Session, message: ResultReport) -> ReportAnswer
         broken=_to_review(progress, step, verdict, said),
         article=first_article_due(message, step, seen, frozenset(fitting.used), session.at),
     )
-    if follows.is_any:
+    if follows.is_any or seen.questions:
         rows = await session.run(compose(*_WRITE, answer="SELECT id FROM recorded"), **result)
         await _follow(session, message, subject, seen, rows[0]["id"], follows)
     else:
@@ -150,6 +151,7 @@ class Follows:
 async def _follow(
     session: Session, message: ResultReport, subject: Subject, seen: Seen, cycle_id: int, follows: Follows
 ) -> None:
+    await catch(session, seen.questions, subject.unit_id, subject.lot_id, cycle_id)
     broken = NewHold(follows.broken) if follows.broken else None
     if subject.unit and (follows.inherited or broken):
         await quality.hold_upward(

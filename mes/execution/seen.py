@@ -94,6 +94,7 @@ class Seen:
     certificates: dict[tuple[str, str], datetime]  # (person, certificate) -> until when
     holds: tuple[OpenHold, ...]
     windows: Sequence[int]  # an open hold of each containment that covers the time and place of this report
+    questions: Sequence[tuple[int, str]]  # of containments that are still asked
     lots: dict[int, LotSeen]
     fitted: tuple[Fitted, ...]
     elsewhere: dict[int, int]  # child id -> the parent it is in
@@ -145,6 +146,7 @@ async def see(session: ReadSession, question: Question) -> Seen:
         certificates={(person, name): _time(until) for person, name, until in _list(get("certificates"))},
         holds=tuple(_hold(hold, behind) for hold in _list(row["holds"])),
         windows=get("windows") or (),
+        questions=[(containment, asked) for containment, asked in _list(get("questions"))],
         lots={id_: LotSeen(_day(day), _moment(at), earlier) for id_, day, at, earlier in _list(get("lots"))},
         fitted=tuple(Fitted(*edge) for edge in _columns(*map(get, _FITTED))),
         elsewhere=dict(_columns(get("children"), get("parents"))),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mes.actor import Role
+from mes.find.messages import QuestionText
 from mes.message import CartonName, Code, LotNumber, Message, Moment, Name, Reason, Serial
 
 Stop = Literal["move", "consume", "ship"]
@@ -46,6 +47,10 @@ class ContainRequest(Message):
     supplier: Annotated[Name | None, Field(description="With a date code: whose.")] = None
     order: Name | None = None
     window: StationWindow | None = None
+    question: Annotated[
+        QuestionText | None,
+        Field(description="Whatever it fits; and until it is closed whatever comes to fit it: see `mes find --help`."),
+    ] = None
     reason: Reason
     stops: Annotated[list[Stop], Field(min_length=1)] = ["consume", "ship"]
     at_operation: Code | None = None
@@ -53,7 +58,7 @@ class ContainRequest(Message):
 
     @model_validator(mode="after")
     def _one_subject(self) -> Self:
-        ways = ("lot", "serial", "serials", "carton", "date_code", "order", "window")
+        ways = ("lot", "serial", "serials", "carton", "date_code", "order", "window", "question")
         if sum(getattr(self, way) is not None for way in ways) != 1:
             raise ValueError(f"expected exactly one of {', '.join(ways)}")
         if self.supplier is not None and self.date_code is None:
@@ -71,6 +76,36 @@ class ContainAnswer(Message):
     serial: str | None
     subjects: int
     held: list[str]
+
+
+class CloseRequest(Message):
+    """Close the question of a containment: what comes from now on is held no more; what is held stays held."""
+
+    containment: int
+    reason: Reason
+
+
+class Arrivals(Message):
+    """Ask the open question of a containment again, and hold what has come to fit it."""
+
+    containment: int
+
+
+class ContainmentAnswer(Message):
+    """A containment with a question: what was affected when it was opened, and what it holds now."""
+
+    containment: int
+    question: str
+    reason: str
+    opened_at: Moment
+    opened_by: str
+    affected: int
+    places: dict[str, int]
+    held: int
+    later: Annotated[int, Field(description="Of the holds ever set, those on what came after it was opened.")]
+    closed_at: Moment | None
+    closed_by: str | None
+    close_reason: str | None
 
 
 class ReleaseRequest(Message):

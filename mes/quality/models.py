@@ -27,6 +27,34 @@ class Containment(Table):
     opened_by: Mapped[str]
 
 
+class ContainmentQuestion(Table):
+    """The question that a containment asks of the record, in its normal form, and what it set in motion.
+
+    `answer`: what was affected when it was opened, as it was then. Until it is closed, whatever comes to fit it is held
+    as well, with these `stops`, `at_operation` and `release_roles`; but nothing twice.
+    """
+
+    __tablename__ = "containment_question"
+    __table_args__ = (
+        UniqueConstraint("containment_id"),
+        CheckConstraint("num_nonnulls(closed_at, closed_by, close_reason) IN (0, 3)", name="closed"),
+        Index("ix_containment_question_open", "containment_id", postgresql_where="closed_at IS NULL"),
+        closing_index("containment_question"),
+    )
+
+    id: Mapped[Key]
+    containment_id: Mapped[int] = mapped_column(ForeignKey("containment.id"))
+    question: Mapped[str]
+    answer: Mapped[dict[str, Any]]
+    stops: Mapped[list[str]]
+    at_operation: Mapped[str | None]
+    release_roles: Mapped[list[str]]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]
+    close_reason: Mapped[str | None]
+    closing_id: Mapped[Closing]
+
+
 class Hold(Table):
     """A hold on one unit, lot or order: opened, and closed once; never altered otherwise.
 

@@ -1,5 +1,6 @@
 """Reads of holds and dispositions, and the locks on what a hold is set on."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,16 @@ from mes.cells.models import Cell
 from mes.cycles.models import Cycle
 from mes.db import ReadSession, Session
 from mes.errors import NotFound
+from mes.find.language import parse
+from mes.find.queries import fitting, look_up
 from mes.genealogy.queries import above
 from mes.materials.models import Lot
 from mes.materials.queries import lock_lots_from
 from mes.orders.models import WorkOrder
 from mes.orders.queries import lock_order
 from mes.plant.models import Station, Tool
-from mes.quality.messages import ContainRequest, DispositionRecord, HoldAnswer, StationWindow
-from mes.quality.models import Disposition, Hold, HoldSignature
+from mes.quality.messages import ContainmentAnswer, ContainRequest, DispositionRecord, HoldAnswer, StationWindow
+from mes.quality.models import ContainmentQuestion, Disposition, Hold, HoldSignature
 from mes.statement import Prepared
 from mes.units.models import Unit
 from mes.units.queries import lock_unit_ids, lock_units
@@ -54,11 +57,79 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
         return Subjects(units=units)
     if message.window is not None:
         return await _lock_window(session, message.window)
+    if message.question is not None:
+        return await _lock_fitting(session, message.question)
     serials = message.serials if message.serials is not None else [message.serial or ""]
     found = await lock_units(session, serials)
     if missing := sorted(set(serials) - set(found)):
         raise NotFound(kind="unit", name=", ".join(missing[:20]))
     return Subjects(units=[unit.id for unit in found.values()])
+
+
+async def _lock_fitting(session: Session, asked: str) -> Subjects:
+    """Lock every station, then what fits a question.
+
+    Reports hold their station for share: once all are held here none is under way, and later ones find the question.
+    It is asked before as well, so that stations wait for what is in memory by then.
+    """
+    question = parse(asked)
+    known = await look_up(session, question, None)
+    await fitting(session, question, known)
+    await lock_stations(session)
+    lots = [id_ for id_, _ in await fitting(session, question, known, "lot")]
+    await session.execute(select(Lot.id).where(Lot.id.in_(lots)).order_by(Lot.id).with_for_update())
+    units = [id_ for id_, _ in await fitting(session, question, known)]
+    await lock_unit_ids(session, units)
+    return Subjects(lots=lots, units=units)
+
+
+async def lock_stations(session: Session) -> None:
+    """Wait until no report is under way, and let none begin."""
+    await session.execute(select(Station.id).order_by(Station.id).with_for_update(key_share=True))
+
+
+async def lock_question(session: Session, containment: int) -> bool:
+    """Lock the open question of a containment, if it has one."""
+    own = (ContainmentQuestion.containment_id == containment) & ContainmentQuestion.closed_at.is_(None)
+    locked = select(ContainmentQuestion.id).where(own).order_by(ContainmentQuestion.id).with_for_update()
+    return (await session.execute(locked)).first() is not None
+
+
+async def open_questions(session: ReadSession, containment: int | None = None) -> list[tuple[int, str]]:
+    """The questions that are still asked: containment and question."""
+    columns = select(ContainmentQuestion.containment_id, ContainmentQuestion.question)
+    chosen = columns.where(ContainmentQuestion.closed_at.is_(None)).order_by(ContainmentQuestion.containment_id)
+    if containment is not None:
+        chosen = chosen.where(ContainmentQuestion.containment_id == containment)
+    return [(row.containment_id, row.question) for row in await session.execute(chosen)]
+
+
+async def newest_arrival(session: ReadSession) -> tuple[int, ...]:
+    """The newest unit, lot, and lot that came from another: as long as they are the same, nothing has come."""
+    row = await session.driver.fetchrow(
+        "SELECT (SELECT max(id) FROM unit), (SELECT max(id) FROM lot), (SELECT count(*) FROM lot_lineage)"
+    )
+    return tuple(number or 0 for number in row)
+
+
+_CONTAINMENTS = """
+    SELECT k.id AS containment, q.question, k.reason, k.opened_at, k.opened_by,
+           (q.answer ->> 'affected')::bigint AS affected, (q.answer -> 'places')::text AS places,
+           count(h.id) FILTER (WHERE h.released_at IS NULL) AS held,
+           count(h.id) FILTER (WHERE h.opened_at > k.opened_at) AS later, q.closed_at, q.closed_by, q.close_reason
+    FROM containment_question q JOIN containment k ON k.id = q.containment_id
+    LEFT JOIN hold h ON h.containment_id = k.id
+    WHERE (q.containment_id = $1 OR $1 IS NULL) AND (q.closed_at IS NULL OR NOT $2)
+    GROUP BY k.id, q.id ORDER BY k.id DESC LIMIT 200
+"""
+
+
+async def containments(
+    session: ReadSession, *, containment: int | None = None, open_only: bool = False
+) -> list[ContainmentAnswer]:
+    """Containments with a question, the newest first."""
+    rows = await session.driver.fetch(_CONTAINMENTS, containment, open_only)
+    return [ContainmentAnswer(**{**row, "places": json.loads(row["places"])}) for row in rows]
 
 
 async def _lock_date_code(session: Session, code: str, supplier: str | None) -> Subjects:

@@ -6,9 +6,11 @@ from fastapi import APIRouter, Query, Request
 
 from mes.http import DatabaseOf, reads, run
 from mes.materials.messages import LotAnswer, LotMerge, LotSplit
-from mes.quality import dispositions, lots, queries, service
+from mes.quality import containments, dispositions, lots, queries, service
 from mes.quality.messages import (
+    CloseRequest,
     ContainAnswer,
+    ContainmentAnswer,
     ContainRequest,
     DisposeLotRequest,
     DisposeRequest,
@@ -34,6 +36,21 @@ async def contain(request: Request, message: ContainRequest) -> ContainAnswer:
 async def release_containment(request: Request, message: ReleaseRequest) -> ReleaseAnswer:
     """Sign for the release of every hold of a containment; each hold is closed by its last signature."""
     return await run(request, service.release_containment, message)
+
+
+@router.post("/containments/close")
+async def close_containment(request: Request, message: CloseRequest) -> ContainmentAnswer:
+    """Close a containment's question: what comes to fit it from now on isn't held any more; its holds stay."""
+    return await run(request, containments.close_containment, message)
+
+
+@router.get("/containments", dependencies=[reads])
+async def list_containments(
+    database: DatabaseOf, is_open: Annotated[bool, Query(description="Those whose question is still asked.")] = True
+) -> list[ContainmentAnswer]:
+    """Containments with a question, the newest first, at most 200."""
+    async with database.reading() as session:
+        return await containments.list_containments(session, open_only=is_open)
 
 
 @router.post("/holds/release")

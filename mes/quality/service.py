@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from mes.actor import Role
 from mes.db import Session
 from mes.errors import Conflict, Forbidden, NotFound
+from mes.find.service import find
 from mes.genealogy.queries import containing
 from mes.products.queries import is_operation
 from mes.quality.messages import (
@@ -18,7 +19,7 @@ from mes.quality.messages import (
     ReleaseHoldRequest,
     ReleaseRequest,
 )
-from mes.quality.models import Containment, Hold, HoldSignature
+from mes.quality.models import Containment, ContainmentQuestion, Hold, HoldSignature
 from mes.quality.queries import Subjects, held_names, lock_above, lock_open_holds, lock_subjects, signatures
 from mes.statement import Prepared
 from mes.units.queries import lock_unit_ids
@@ -32,6 +33,7 @@ class SignedAlready(Conflict):
     """{name} has signed for this release already. It waits for another person: {owed}."""
 
 
+FROZEN = 20_000  # units that a frozen answer lists; its counts are of all, and each has its hold
 TOLD = 1000  # serials in one event; `held` counts them all
 
 
@@ -65,6 +67,26 @@ _INHERIT = Prepared(
 )
 
 
+_OPEN = Prepared(
+    text(
+        """
+        INSERT INTO hold (unit_id, lot_id, order_id, containment_id, inherited_from, stops, at_operation, release_roles,
+                          reason, opened_at, opened_by)
+        SELECT s.unit_id, s.lot_id, s.order_id, :containment, :source, :stops, :at_operation, :release_roles, :reason,
+               :at, :opened_by
+        FROM (SELECT 1 AS kind, NULL::bigint AS unit_id, id AS lot_id, NULL::bigint AS order_id
+              FROM unnest(:lots) AS l (id)
+              UNION ALL SELECT 2, NULL, NULL, id FROM unnest(:orders) AS o (id)
+              UNION ALL SELECT 3, id, NULL, NULL FROM unnest(:units) AS u (id)) s
+        ORDER BY s.kind, s.lot_id, s.order_id, s.unit_id RETURNING id
+        """
+    ).bindparams(
+        *(bindparam(name, type_=ARRAY(BigInteger)) for name in ("units", "lots", "orders")),
+        *(bindparam(name, type_=ARRAY(Text)) for name in ("stops", "release_roles")),
+        *(bindparam(name, type_=BigInteger) for name in ("containment", "source")),
+        *(bindparam(name, type_=Text) for name in ("at_operation", "reason", "opened_by")),
+    )
+)
 _READ = Prepared(
     text("SELECT reason, release_roles FROM hold WHERE id = ANY(:holds) ORDER BY id").bindparams(
         bindparam("holds", type_=ARRAY(BigInteger))
@@ -81,7 +103,8 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     if message.at_operation is not None and not await is_operation(session, message.at_operation):
         raise NotFound(kind="route with an operation", name=message.at_operation)
     subjects = await lock_subjects(session, message)
-    suspects = await _lock_containing(session, subjects.lots, subjects.units)
+    # what a question fits is told by its units; a lot that it names is in those that used it up
+    suspects = await lock_containing(session, [] if message.question else subjects.lots, subjects.units)
     session.take_moment()
     question = message.model_dump(
         mode="json", exclude={"reason", "stops", "at_operation", "release_roles"}, exclude_none=True
@@ -94,6 +117,8 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
         opened_by=session.actor.name,
     )
     containment: int = (await session.execute(answer.returning(Containment.id))).scalar_one()
+    if message.question is not None:
+        await _keep_question(session, message, containment)
     await _hold_all(session, message, containment, subjects, suspects)
     held = sorted(suspects.values())
     session.tell(
@@ -114,7 +139,7 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     )
 
 
-async def _lock_containing(session: Session, lots: Sequence[int], units: Sequence[int] = ()) -> dict[int, str]:
+async def lock_containing(session: Session, lots: Sequence[int], units: Sequence[int] = ()) -> dict[int, str]:
     """Lock whatever contains these locked lots and units, until nothing new appears; serials by id."""
     suspects: dict[int, str] = {}
     while new := {s.id: s.serial for s in await containing(session, lots=lots, units=units)}.items() - suspects.items():
@@ -123,29 +148,39 @@ async def _lock_containing(session: Session, lots: Sequence[int], units: Sequenc
     return suspects
 
 
+async def _keep_question(session: Session, message: ContainRequest, containment: int) -> None:
+    """Keep the question with its answer of this moment: it is asked of whatever comes until it is closed."""
+    found = await find(session, message.question or "", limit=FROZEN)
+    kept = {
+        "containment_id": containment,
+        "question": found.question,
+        "answer": found.model_dump(mode="json"),
+        "stops": message.stops,
+        "at_operation": message.at_operation,
+        "release_roles": [role.value for role in message.release_roles],
+    }
+    await session.execute(insert(ContainmentQuestion).values(kept))
+
+
 async def _hold_all(
     session: Session, message: ContainRequest, containment: int, subjects: Subjects, suspects: dict[int, str]
 ) -> None:
     shared = {
-        "containment_id": containment,
+        "containment": containment,
         "stops": message.stops,
         "at_operation": message.at_operation,
         "release_roles": [role.value for role in message.release_roles],
         "reason": message.reason,
-        "opened_at": session.at,
         "opened_by": session.actor.name,
     }
-    names = [("lot_id", id_) for id_ in subjects.lots]
     # an order's hold covers every unit it has or will have
-    names += [("order_id", subjects.order)] if subjects.order else [("unit_id", id_) for id_ in subjects.units]
-    empty = {"lot_id": None, "unit_id": None, "order_id": None, "inherited_from": None}
-    rows = [empty | {column: id_} | shared for column, id_ in names]
-    opened = list((await session.execute(insert(Hold).returning(Hold.id), rows)).scalars())
-    source = opened[0] if len(opened) == 1 else None  # with several, the containment says where it came from
-    covered = set(subjects.units)
-    inherited = [empty | {"unit_id": s, "inherited_from": source} | shared for s in sorted(set(suspects) - covered)]
-    if inherited:
-        await session.execute(insert(Hold), inherited)
+    units = [] if subjects.order else list(subjects.units)
+    orders = [subjects.order] if subjects.order else []
+    named = {"units": units, "lots": list(subjects.lots), "orders": orders, "source": None}
+    opened = await session.run(_OPEN, **shared, **named)
+    source = opened[0]["id"] if len(opened) == 1 else None  # with several, the containment says where it came from
+    containing = {"units": sorted(set(suspects) - set(subjects.units)), "lots": [], "orders": [], "source": source}
+    await session.run(_OPEN, **shared, **containing)
 
 
 async def release_containment(session: Session, message: ReleaseRequest) -> ReleaseAnswer:
@@ -251,7 +286,7 @@ async def hold_lot(
     opened = [id_ for hold in holds for id_ in await open_holds(session, [], hold, cycle_id, lots=[lot_id])]
     if opened:
         session.tell("hold", lot=lot, state="open", reason="; ".join(hold.reason for hold in holds))
-    if opened and (suspects := await _lock_containing(session, [lot_id])):
+    if opened and (suspects := await lock_containing(session, [lot_id])):
         await session.run(
             _INHERIT, units=sorted(suspects), holds=opened, cycle_id=cycle_id, opened_by=session.actor.name
         )

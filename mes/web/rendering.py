@@ -27,7 +27,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-PATHS = {"line": "/", "find": "/find", "login": "/login", "logout": "/logout", "spc": "/spc", "common": "/common"}
+PATHS = {"line": "/"} | {
+    name: f"/{name}" for name in ("find", "login", "logout", "spc", "common", "affected", "containments")
+}
 TRY_AGAIN_S = 5
 YEAR_S = 31_536_000
 _DIGESTS = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in sorted(FOLDER.iterdir())}

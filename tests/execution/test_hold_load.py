@@ -39,7 +39,7 @@ from mes.quality.service import contain
 from mes.records.audit import audit
 from tests.build import line as build
 
-ROUNDS, STATIONS, UNITS, CELLS, SEED = 24, 16, 24, 96, 20261123
+ROUNDS, STATIONS, UNITS, CELLS, SEED = 27, 16, 24, 96, 20261123
 GUARD_S = 60  # a round that hangs ends the test
 BEFORE, AFTER = 30, 40  # answers that the stations get before a hold is asked for, and after it is set
 OPERATIONS = ("010", "020", "030", "040")
@@ -204,6 +204,7 @@ HOLDS: dict[str, Hold] = {
     "carton": _carton,
     "order": lambda r: ({"order": f"WO-{r.number}"}, set(r.units), set()),
     "station": lambda r: ({"window": StationWindow(station="S-00", since=build.AT, until=FOREVER)}, set(), set()),
+    "question": lambda r: ({"question": f"order = WO-{r.number} and passed (station = S-00)"}, set(), set()),
     "intercept": lambda r: ({"order": f"WO-{r.number}", "at_operation": "010"}, set(r.units), set()),
 }
 

@@ -31,6 +31,8 @@ async def built(plant: Database) -> Database:
     await build.module(plant, shelf, module)
     await build.pack(plant, shelf, pack, module, upto="110")
     held = await plant.transact(contain, ContainRequest(lot="CELL-L1", reason="suspected dent"), build.ACTOR)
+    asked = ContainRequest(question="lot = CELL-L1", reason="suspected dent")
+    await plant.transact(contain, asked, build.ACTOR)
     await plant.transact(
         release_containment, ReleaseRequest(containment=held.containment, reason="not yet"), build.QUALITY
     )
