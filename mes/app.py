@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from mes import log, outbox
 from mes.actor import Actor, Role
+from mes.as_built.routes import router as as_built
 from mes.cells.routes import router as cells
 from mes.commonality.routes import router as commonality
 from mes.db import Database, open_database
@@ -72,6 +73,7 @@ ROUTERS = (
     quality,
     spc,
     commonality,
+    as_built,
     found,
     shipping,
     labels,

@@ -24,6 +24,7 @@ from mes.cli_events import events
 from mes.cli_find import add_find
 from mes.cli_labels import labels
 from mes.cli_orders import orders
+from mes.cli_record import add_record
 from mes.cli_seal import add_verify, seal
 from mes.cli_spc import add_gauge, spc
 from mes.commands import Commands
@@ -373,6 +374,7 @@ cli.add_typer(events(_use), name="events")
 cli.add_typer(spc(_use), name="spc")
 add_gauge(cli)
 add_common(cli, _use)
+add_record(cli, _use)
 add_find(cli, _use)
 cli.add_typer(seal(_use), name="seal")
 add_verify(cli, _use)

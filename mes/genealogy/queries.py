@@ -113,9 +113,7 @@ _PLACES = Prepared(
 
 # What a part's own route asks of its lots, as it asks it now. What a lot was split off or put together from speaks for
 # it.
-_WITHOUT = Prepared(
-    text(
-        """
+_ASKED = """
         WITH RECURSIVE inside AS (
             SELECT child_id, lot_id FROM installation WHERE parent_id = :unit_id AND removed_at IS NULL
             UNION ALL SELECT i.child_id, i.lot_id FROM installation i JOIN inside n ON i.parent_id = n.child_id
@@ -130,7 +128,17 @@ _WITHOUT = Prepared(
         asked AS (
             SELECT id, kind FROM own
             UNION SELECT o.id, k.kind FROM own o, unnest(:kinds) AS k (kind)
-            UNION SELECT CAST(:lot_id AS bigint), k.kind FROM unnest(:kinds) AS k (kind)),
+            UNION SELECT CAST(:lot_id AS bigint), k.kind FROM unnest(:kinds) AS k (kind))
+"""
+_PAPERS = (
+    bindparam("unit_id", type_=BigInteger),
+    bindparam("lot_id", type_=BigInteger),
+    bindparam("kinds", type_=ARRAY(Text)),
+)
+_WITHOUT = Prepared(
+    text(
+        f"""
+        {_ASKED},
         bare AS (
             SELECT a.id, a.kind FROM asked a
             WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = a.id AND d.kind = a.kind)
@@ -138,12 +146,11 @@ _WITHOUT = Prepared(
             WHERE NOT EXISTS (SELECT FROM lot_document d WHERE d.lot_id = y.from_lot_id AND d.kind = b.kind))
         SELECT l.number, b.kind FROM bare b JOIN lot l ON l.id = b.id
         WHERE NOT EXISTS (SELECT FROM lot_lineage y WHERE y.lot_id = b.id) ORDER BY l.number, b.kind
-        """
-    ).bindparams(
-        bindparam("unit_id", type_=BigInteger),
-        bindparam("lot_id", type_=BigInteger),
-        bindparam("kinds", type_=ARRAY(Text)),
-    )
+        """  # noqa: S608 - of the constant above
+    ).bindparams(*_PAPERS)
+)
+_COUNTED = Prepared(
+    text(f"{_ASKED} SELECT count(*) AS asked FROM asked WHERE id IS NOT NULL").bindparams(*_PAPERS)  # noqa: S608
 )
 
 
@@ -177,3 +184,8 @@ async def undocumented(
     for row in await session.run(_WITHOUT, unit_id=unit_id, lot_id=lot_id, kinds=list(kinds)):
         lacking.setdefault(row["number"], []).append(row["kind"].replace("_", " "))
     return [f"{lot} has no {', '.join(said)}" for lot, said in lacking.items()]
+
+
+async def documents_asked(session: ReadSession, kinds: Collection[str], unit_id: int) -> int:
+    """How many documents are asked of the lots in a unit; `undocumented` names those that are missing."""
+    return int((await session.run(_COUNTED, unit_id=unit_id, lot_id=None, kinds=list(kinds)))[0]["asked"])

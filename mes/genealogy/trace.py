@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, bindparam, select, text
@@ -14,6 +15,7 @@ from mes.genealogy.queries import Edge, containing, content, places
 from mes.materials.queries import derived_lots, get_lot
 from mes.products.models import Part
 from mes.products.queries import get_plan
+from mes.products.rules import ProductPlan
 from mes.statement import Prepared
 from mes.units.queries import UnitRow, get_unit
 
@@ -29,6 +31,14 @@ _LOOSE = Prepared(
 _REVISIONS = Prepared(
     text("SELECT id, revision_id FROM unit WHERE id = ANY(CAST(:ids AS bigint[])) AND revision_id IS NOT NULL")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A component that the record doesn't have; `count`: at how many positions, or 1 lot."""
+
+    text: str
+    count: int
 
 
 async def trace(
@@ -104,24 +114,29 @@ def _unknown_origin(edge: Edge) -> list[str]:
 async def _gaps(
     session: ReadSession, revision_id: int, edges: Sequence[Edge], operations: Collection[str] | None
 ) -> list[str]:
-    """Name what the bill of material of its revision asks for and the record doesn't have."""
+    return [lacking.text for lacking in lacking_of(await get_plan(session, revision_id), edges, operations)]
+
+
+def lacking_of(plan: ProductPlan, edges: Sequence[Edge], operations: Collection[str] | None = None) -> list[Lacking]:
+    """What the bill of material of a unit's revision asks for and the record doesn't have. `edges`: of the unit."""
     positions: defaultdict[str, set[int | None]] = defaultdict(set)
     quantities: defaultdict[str, float] = defaultdict(float)
     for edge in edges:
         positions[edge.slot].add(edge.position)
         quantities[edge.slot] += float(edge.quantity)
-    gaps = []
-    for item in (await get_plan(session, revision_id)).bom:
+    lacking = []
+    for item in plan.bom:
         if operations is not None and item.operation not in operations:
             continue
         if item.trace == "serial":
             empty = [p for p in range(1, int(item.quantity) + 1) if p not in positions[item.part]]
             if empty:
                 shown = ", ".join(map(str, empty[:10])) + (" ..." if len(empty) > 10 else "")
-                gaps.append(f"{item.part}: no unit known at {len(empty)} of {item.quantity:g} positions ({shown})")
+                text = f"{item.part}: no unit known at {len(empty)} of {item.quantity:g} positions ({shown})"
+                lacking.append(Lacking(text, len(empty)))
         elif item.trace == "lot" and quantities[item.part] == 0:
-            gaps.append(f"{item.part}: no lot known")
-    return gaps
+            lacking.append(Lacking(f"{item.part}: no lot known", 1))
+    return lacking
 
 
 async def _places(session: ReadSession, unit: UnitRow) -> list[Place]:

@@ -1,11 +1,14 @@
 """The curves of a unit (torque over angle, pressure over time), and one with its windows and the last good ones."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import BigInteger, DateTime, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from mes.db import ReadSession
 from mes.errors import NotFound
@@ -92,6 +95,31 @@ _GOOD = Prepared(
 )
 
 
+# The same of cycles of several units; an attempt is counted in its own unit.
+_MANY = Prepared(
+    text(
+        f"""
+        SELECT {_FIELDS}, y.step_id, h.count, v.content, m.numbers, u.serial
+        FROM (SELECT *, row_number() OVER (PARTITION BY unit_id, step_id ORDER BY id) AS attempt FROM cycle
+              WHERE unit_id IN (SELECT unit_id FROM cycle WHERE id = ANY(:cycles))) y
+        JOIN unit u ON u.id = y.unit_id
+        JOIN curve v ON v.cycle_id = y.id JOIN characteristic h ON h.id = v.characteristic_id
+        JOIN step p ON p.id = y.step_id JOIN station s ON s.id = y.station_id LEFT JOIN tool t ON t.id = y.tool_id
+        LEFT JOIN measurement m ON m.cycle_id = y.id AND m.at = y.reported_at
+        WHERE y.id = ANY(:cycles) ORDER BY y.id, h.ordinal, v.ordinal LIMIT :count
+        """  # noqa: S608 - of the constant above
+    ).bindparams(bindparam("cycles", type_=ARRAY(BigInteger)), bindparam("count", type_=BigInteger))
+)
+_LIMITS_OF = Prepared(
+    text(
+        """
+        SELECT step_id, name, unit, kind, count, "offset", lower, upper FROM characteristic
+        WHERE step_id = ANY(:steps) AND kind IN ('number', 'curve') ORDER BY step_id, ordinal
+        """
+    ).bindparams(bindparam("steps", type_=ARRAY(BigInteger)))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CurveSeen:
     """A curve, its windows, and the last good ones of other units, all still compressed."""
@@ -149,6 +177,26 @@ async def see_curve(
         content=row["content"],
         good=[other["content"] for other in others],
     )
+
+
+async def see_curves(session: ReadSession, cycles: Sequence[int], count: int) -> list[CurveSeen]:
+    """The first so many curves of cycles with their windows, and without good ones behind them."""
+    rows = await session.run(_MANY, cycles=list(cycles), count=count)
+    limits = defaultdict(list)
+    for one in await session.run(_LIMITS_OF, steps=sorted({row["step_id"] for row in rows})):
+        limits[one["step_id"]].append(one)
+    windows = [windows_of(row, limits[row["step_id"]]) for row in rows]
+    return [
+        CurveSeen(
+            serial=row["serial"],
+            record=_record(row["serial"], row),
+            windows=its,
+            x_label=_x_label(row["characteristic"], its),
+            content=row["content"],
+            good=[],
+        )
+        for row, its in zip(rows, windows, strict=True)
+    ]
 
 
 async def newest_curve(

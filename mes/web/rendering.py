@@ -93,6 +93,11 @@ def trace_path(serial: str) -> str:
     return f"/trace/{quote(serial, safe='')}"
 
 
+def record_path(serial: str) -> str:
+    """Where a unit's as-built record stands."""
+    return f"/record/{quote(serial, safe='')}"
+
+
 def lot_path(number: str) -> str:
     """Where a lot's page stands."""
     return f"/lot/{quote(number, safe='')}"
@@ -127,6 +132,7 @@ _TEMPLATES.globals |= {
     "assets": ASSETS,
     "paths": PATHS,
     "trace_path": trace_path,
+    "record_path": record_path,
     "lot_path": lot_path,
 }
 _TEMPLATES.filters |= {"utc": _utc, "iso": _iso, "word": _word, "number": number}
