@@ -103,7 +103,9 @@ class ContainmentAnswer(Message):
     affected: int
     places: dict[str, int]
     held: int
-    later: Annotated[int, Field(description="Of the holds ever set, those on what came after it was opened.")]
+    later: Annotated[
+        int, Field(description="Of the holds ever set, those set by reports, or by the watch for what arrives.")
+    ]
     closed_at: Moment | None
     closed_by: str | None
     close_reason: str | None

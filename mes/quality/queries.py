@@ -56,9 +56,8 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
     if message.window is not None:
         return await _lock_window(session, message.window)
     if message.question is not None:
-        await lock_stations(
-            session
-        )  # what was reported by then is seen by whoever holds what fits; later ones see this
+        # what was reported by then is seen by who holds what fits; later ones see the question
+        await lock_stations(session)
         return Subjects()
     serials = message.serials if message.serials is not None else [message.serial or ""]
     found = await lock_units(session, serials)
@@ -109,7 +108,8 @@ _CONTAINMENTS = """
     SELECT k.id AS containment, q.question, k.reason, k.opened_at, k.opened_by,
            (q.answer ->> 'affected')::bigint AS affected, (q.answer -> 'places')::text AS places,
            count(h.id) FILTER (WHERE h.released_at IS NULL) AS held,
-           count(h.id) FILTER (WHERE h.opened_at > k.opened_at) AS later, q.closed_at, q.closed_by, q.close_reason
+           count(h.id) FILTER (WHERE h.cycle_id IS NOT NULL OR h.opened_by <> k.opened_by) AS later,
+           q.closed_at, q.closed_by, q.close_reason
     FROM containment_question q JOIN containment k ON k.id = q.containment_id
     LEFT JOIN hold h ON h.containment_id = k.id
     WHERE (q.containment_id = $1 OR $1 IS NULL) AND (q.closed_at IS NULL OR NOT $2)
