@@ -19,6 +19,7 @@ from mes.as_built.routes import router as as_built
 from mes.cells.routes import router as cells
 from mes.commonality.routes import router as commonality
 from mes.db import Database, open_database
+from mes.drill.routes import router as drills
 from mes.errors import Malformed, MesError, Unavailable
 from mes.events.bell import Bell
 from mes.events.delivery import deliver_events
@@ -75,6 +76,7 @@ ROUTERS = (
     commonality,
     as_built,
     found,
+    drills,
     shipping,
     labels,
     kits,

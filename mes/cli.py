@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from mes import cli_cells, log
 from mes.actor import Actor, Role
 from mes.cli_common import add_common
+from mes.cli_drill import add_drill
 from mes.cli_events import events
 from mes.cli_find import add_find
 from mes.cli_labels import labels
@@ -376,6 +377,7 @@ add_gauge(cli)
 add_common(cli, _use)
 add_record(cli, _use)
 add_find(cli, _use)
+add_drill(cli, _use)
 cli.add_typer(seal(_use), name="seal")
 add_verify(cli, _use)
 

@@ -35,6 +35,7 @@ ALLOWED: dict[str, frozenset[Role]] = {
     "create_order": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "move_order": frozenset({Role.SUPERVISOR, Role.ADMIN}),
     "contain": frozenset({Role.QUALITY, Role.ADMIN}),
+    "record_drill": frozenset({Role.QUALITY, Role.ADMIN}),
     "close_containment": frozenset({Role.QUALITY, Role.ADMIN}),
     "release_containment": _OFFICE,
     "release_hold": _OFFICE,

@@ -3,6 +3,7 @@
 from mes import journal, outbox
 from mes.cells import models as cells
 from mes.cycles import models as cycles
+from mes.drill import models as drill
 from mes.events import models as events
 from mes.execution import models as execution
 from mes.genealogy import models as genealogy
@@ -26,6 +27,7 @@ ALL = (
     outbox,
     cells,
     cycles,
+    drill,
     events,
     execution,
     genealogy,
@@ -76,6 +78,7 @@ LEDGERS: dict[str, tuple[str, ...]] = {
     "lot_grading": (),
     "kit_cell": ("ended_at", "ended_by"),
     "crate_unit": ("taken_out_at", "taken_out_by"),
+    "drill": (),
     "containment_question": ("closed_at", "closed_by", "close_reason"),
     "signal": ("closed_at", "closed_by", "close_reason"),
     "seal_stream": (),

@@ -72,7 +72,17 @@ def a_column(ledger: str, closing: tuple[str, ...]) -> str:
 
 
 ROLE = {"role": "mes_app"}
-EMPTY = {"first_article", "lot_lineage", "cell_test", "cell_grade", "lot_grading", "kit_cell", "crate_unit", "signal"}
+EMPTY = {
+    "first_article",
+    "lot_lineage",
+    "cell_test",
+    "cell_grade",
+    "lot_grading",
+    "kit_cell",
+    "crate_unit",
+    "signal",
+    "drill",
+}
 
 
 async def test_not_even_the_owner_can(built: Database, plant_name: str) -> None:
