@@ -15,7 +15,7 @@ from mes.embedded_postgres import EmbeddedPostgres
 from mes.seal.verify import Verdict, verify_all
 
 _SEALED = "SELECT coalesce(max(id), 0) FROM seal"
-IDLE_S = 3.0  # without a new seal: all is sealed
+IDLE_S = 2.0  # without a new seal: all is sealed
 OnStep = Callable[[int, str], None]
 
 

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from scipy.stats import fisher_exact
-from typer.testing import CliRunner
 
 from mes import clock
 from mes.actor import Role
 from mes.app import make_app
-from mes.cli import cli
 from mes.commonality.messages import CommonalityAnswer, CommonalityRequest
 from mes.commonality.rules import Factor, Kind, rank, regions
 from mes.commonality.service import NothingToCompare, compare
@@ -26,6 +25,7 @@ from mes.settings import Settings
 from tests.build import charted, small
 from tests.build import line as build
 from tests.conftest import ADMIN, server_url
+from tests.journeys.processes import typed
 
 
 def test_the_chance_is_fishers() -> None:
@@ -141,7 +141,7 @@ async def client(database: Database, database_name: str) -> AsyncIterator[httpx.
 
 
 async def test_on_a_page_over_http_and_at_the_command(
-    database: Database, widgets: list[str], client: httpx.AsyncClient, database_name: str
+    database: Database, widgets: list[str], client: httpx.AsyncClient, database_name: str, tmp_path: Path
 ) -> None:
     suspects = [widgets[n] for n in (0, 5, 10, 15, 20, 25)]
     shown = await client.get("/common", params={"serials": " \n".join(suspects)})
@@ -152,7 +152,5 @@ async def test_on_a_page_over_http_and_at_the_command(
     assert (await client.get("/common", params={"serials": "NOBODY W00001"})).status_code == 422
     told = await client.post("/api/commonality", json={"serials": suspects}, headers={"Accept": "application/json"})
     assert told.json()["shared"][0]["stands_out"] is True
-    environment = {"MES_DATABASE_URL": server_url(database_name)}
-    runner = CliRunner(env=environment | {"COLUMNS": "160"})
-    done = await asyncio.to_thread(runner.invoke, cli, ["common", *suspects])
-    assert (done.exit_code, "T2" in done.output) == (0, True), done.output
+    done = await asyncio.to_thread(typed, "common", *suspects, url=server_url(database_name), folder=tmp_path)
+    assert (done.returncode, "T2" in done.stdout) == (0, True), done.stderr

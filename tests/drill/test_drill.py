@@ -1,12 +1,11 @@
 """Drills: exact on histories with rework, kept with those before, and not blind to a list that is wrong."""
 
 import asyncio
+from pathlib import Path
 from typing import get_args
 
 import pytest
-from typer.testing import CliRunner
 
-from mes.cli import cli
 from mes.db import Database
 from mes.drill.messages import Kind
 from mes.drill.queries import list_drills
@@ -16,6 +15,7 @@ from mes.find.messages import Found
 from tests.build import line as build
 from tests.conftest import server_url
 from tests.find.histories import make
+from tests.journeys.processes import typed
 
 
 async def test_lists_are_exact_and_kept(database: Database) -> None:
@@ -52,15 +52,15 @@ async def test_a_list_that_lacks_a_unit_is_caught(database: Database, monkeypatc
 
 
 async def test_nothing_to_drill_is_said_and_the_command_shows_those_before(
-    database: Database, database_name: str
+    database: Database, database_name: str, tmp_path: Path
 ) -> None:
     for kind in get_args(Kind):
         with pytest.raises(NothingToDrill):
             await run_drill(database, kind, build.QUALITY)
     await make(database, 1)
-    runner = CliRunner(env={"MES_DATABASE_URL": server_url(database_name), "COLUMNS": "140"})
+    here = {"url": server_url(database_name), "folder": tmp_path}
     for kind in ("lot", "station"):
-        shown = await asyncio.to_thread(runner.invoke, cli, ["drill", kind, "--seed", "2"])
-        assert shown.exit_code == 0, shown.output
-    assert "that are allowed" in shown.output
-    assert "lot" in shown.output.rpartition("drill")[2], "the one before stands below"
+        shown = await asyncio.to_thread(typed, "drill", kind, "--seed", "2", **here)
+        assert shown.returncode == 0, shown.stderr
+    assert "that are allowed" in shown.stdout
+    assert "lot" in shown.stdout.rpartition("drill")[2], "the one before stands below"

@@ -40,7 +40,7 @@ from mes.quality.service import contain
 from mes.records.audit import audit
 from tests.build import line as build
 
-ROUNDS, STATIONS, UNITS, CELLS, SEED = 27, 16, 24, 96, 20261123
+ROUNDS, STATIONS, UNITS, CELLS, SEED = 18, 16, 24, 96, 20261123
 GUARD_S = 60  # a round that hangs ends the test
 BEFORE, AFTER = 30, 40  # answers that the stations get before a hold is asked for, and after it is set
 OPERATIONS = ("010", "020", "030", "040")

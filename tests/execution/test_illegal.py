@@ -23,7 +23,7 @@ from tests.execution.illegal_kinds import ASKER, FITTING, NAMING, PERMIT, PERMIT
 from tests.execution.illegal_plant import NAMED, State, build_state
 from tests.execution.serving import connected, post
 
-ATTEMPTS, STREAM, AT_ONCE, BURST, LEAST = 3_000, 5, 250, 50, 12
+ATTEMPTS, STREAM, AT_ONCE, BURST, LEAST = 2_000, 5, 250, 50, 12
 KINDS: dict[str, Kind] = {**PERMITS, **NAMING, **FITTING, **REPORTS, **ACTS}
 
 

@@ -5,16 +5,15 @@ import random
 import typing
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from mes.actor import Role
 from mes.app import make_app
-from mes.cli import cli
 from mes.db import Database
 from mes.errors import Malformed
 from mes.find.language import OF_CYCLES, OF_UNITS, All, Any, Not, Passed, Period, Term, Value, normal, parse, show
@@ -24,6 +23,7 @@ from mes.people.service import create_key
 from mes.settings import Settings
 from tests.conftest import ADMIN, server_url
 from tests.find.histories import HOUR, START, make, question
+from tests.journeys.processes import typed
 
 LETTERS = st.characters(categories=["L", "N", "P", "S", "Zs"], exclude_characters='"').filter(str.isprintable)
 WORDS = st.text(LETTERS, min_size=1, max_size=12)
@@ -164,7 +164,7 @@ async def client(database: Database, database_name: str) -> AsyncIterator[httpx.
 
 
 async def test_a_question_on_a_page_over_http_and_at_the_command(
-    database: Database, client: httpx.AsyncClient, database_name: str
+    database: Database, client: httpx.AsyncClient, database_name: str, tmp_path: Path
 ) -> None:
     await make(database, 2)
     asked = {"question": "lot = G1 and part = MOD"}
@@ -176,9 +176,9 @@ async def test_a_question_on_a_page_over_http_and_at_the_command(
     wrong = await client.get("/affected", params={"question": "lot = G9"})
     assert (wrong.status_code, "expected a lot that the record knows" in wrong.text) == (422, True)
     assert "How to ask" in (await client.get("/affected")).text
-    runner = CliRunner(env={"MES_DATABASE_URL": server_url(database_name), "COLUMNS": "160"})
-    listed = await asyncio.to_thread(runner.invoke, cli, ["find", asked["question"], "--csv"])
-    assert listed.exit_code == 0, listed.output
-    assert len(listed.output.splitlines()) == told["affected"] + 1
-    table = await asyncio.to_thread(runner.invoke, cli, ["find", asked["question"], "--as-of", "2026-11-01T00:00:00"])
-    assert "0 units are affected: nothing" in table.output
+    here = {"url": server_url(database_name), "folder": tmp_path}
+    listed = await asyncio.to_thread(typed, "find", asked["question"], "--csv", **here)
+    assert listed.returncode == 0, listed.stderr
+    assert len(listed.stdout.splitlines()) == told["affected"] + 1
+    table = await asyncio.to_thread(typed, "find", asked["question"], "--as-of", "2026-11-01T00:00:00", **here)
+    assert "0 units are affected: nothing" in table.stdout
