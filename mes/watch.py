@@ -59,7 +59,8 @@ class ArrivalsWatch:
             questions = await open_questions(session) if newest != self._seen else []
         for containment, _ in questions:
             try:
-                await self._database.transact(hold_arrivals, Arrivals(containment=containment), COURT)
+                while (await self._database.transact(hold_arrivals, Arrivals(containment=containment), COURT)).subjects:
+                    pass
             except MesError as error:  # closed meanwhile, or what it names was renamed: the others are asked
                 log.warning("containment_not_asked", containment=containment, reason=str(error))
         self._seen = newest

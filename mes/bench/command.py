@@ -139,6 +139,29 @@ def common(
 
 
 @bench.command()
+def contain(
+    units: Annotated[int, typer.Option(help="Units that the question fits when it is asked.", min=16)] = 10_000,
+    meanwhile: Annotated[int, typer.Option(help="Units that are reported beside it.", min=16)] = 3_000,
+    workers: Annotated[int, typer.Option(help="The MES's processes.", min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Hold whatever passed a station, by a question, while 16 stations report more of it.
+
+    longest_wait_ms: of any report beside it. slipped: units that passed and aren't held, whether they were reported
+    before, while, or after it was asked.
+    """
+    from mes.bench.contain import measure_containment
+
+    with Progress(SpinnerColumn(), *Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("starting", total=3)
+        figures = measure_containment(
+            units, meanwhile, workers, lambda done, doing: progress.update(task, completed=done, description=doing)
+        )
+    goals = {"longest_wait_ms": "at most 1,000", "slipped": "0"}
+    show("Containment under load", figures, goals, as_json)
+
+
+@bench.command()
 def gateway(
     stations: Annotated[list[int] | None, typer.Option(help="Stations, e.g. 50; may be given several times.")] = None,
     pace_s: Annotated[float, typer.Option(help="Seconds between a station's requests.", min=0.1)] = 5,

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, Text, bindparam, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from mes.db import ReadSession, Session
+from mes.actor import Actor
+from mes.db import Database, ReadSession, Session
 from mes.errors import NotFound
 from mes.find.compiling import Known
 from mes.find.language import Question, parse
 from mes.find.queries import fitting, look_up
-from mes.quality.messages import Arrivals, CloseRequest, ContainAnswer, ContainmentAnswer
+from mes.quality.messages import Arrivals, CloseRequest, ContainAnswer, ContainmentAnswer, ContainRequest
 from mes.quality.models import ContainmentQuestion
-from mes.quality.queries import containments, lock_question, lock_stations, open_questions
-from mes.quality.service import TOLD, lock_containing
+from mes.quality.queries import containments, lock_lot_ids, lock_question, open_questions
+from mes.quality.service import TOLD, contain, lock_containing
 from mes.statement import Prepared
 from mes.units.queries import lock_unit_ids
 
@@ -44,13 +45,16 @@ _HOLD = Prepared(
 _NEW = Prepared(
     text(
         """
-        SELECT EXISTS (SELECT FROM unnest(:units) AS u (id) WHERE NOT EXISTS (
-                   SELECT FROM hold h WHERE h.containment_id = :containment AND h.unit_id = u.id))
-            OR EXISTS (SELECT FROM unnest(:lots) AS l (id) WHERE NOT EXISTS (
-                   SELECT FROM hold h WHERE h.containment_id = :containment AND h.lot_id = l.id)) AS is_new
+        SELECT NULL::bigint AS unit_id, l.id AS lot_id FROM unnest(:lots) AS l (id)
+        WHERE NOT EXISTS (SELECT FROM hold h WHERE h.containment_id = :containment AND h.lot_id = l.id)
+        UNION ALL
+        SELECT u.id, NULL FROM unnest(:units) AS u (id)
+        WHERE NOT EXISTS (SELECT FROM hold h WHERE h.containment_id = :containment AND h.unit_id = u.id)
+        LIMIT :most
         """
     ).bindparams(
-        bindparam("units", type_=_IDS), bindparam("lots", type_=_IDS), bindparam("containment", type_=BigInteger)
+        *(bindparam(name, type_=_IDS) for name in ("units", "lots")),
+        *(bindparam(name, type_=BigInteger) for name in ("containment", "most")),
     )
 )
 _SERIALS = Prepared(
@@ -80,24 +84,42 @@ async def catch(
     return caught
 
 
+async def contain_fitting(database: Database, message: ContainRequest, actor: Actor) -> ContainAnswer:
+    """Open a containment with a question, and hold all that fits it, so many at a time.
+
+    From the first act on whatever is reported is asked; should this stop in between, `mes serve` holds the others.
+    """
+    opened = await database.transact(contain, message, actor)
+    held: list[str] = []
+    while (turn := await database.transact(hold_arrivals, Arrivals(containment=opened.containment), actor)).subjects:
+        held += turn.held
+    return opened.model_copy(update={"subjects": len(held), "held": sorted(held)})
+
+
 async def hold_arrivals(session: Session, message: Arrivals) -> ContainAnswer:
-    """Ask a containment's open question again, and hold what has come to fit it since."""
+    """Ask a containment's open question again, and hold some of what fits it and was never held by it.
+
+    No station waits: what is reported meanwhile finds the question by itself.
+    """
     asked = await open_questions(session, message.containment)
     if not asked:
         raise NotFound(kind="containment with an open question", name=message.containment)
     question = parse(asked[0][1])
     known = await look_up(session, question, None)
+    units, lots = await _fitting(session, question, known)
+    rows = await session.run(_NEW, containment=message.containment, units=units, lots=lots, most=message.most)
+    new_units = [row["unit_id"] for row in rows if row["unit_id"] is not None]
+    new_lots = [row["lot_id"] for row in rows if row["lot_id"] is not None]
     held: list[str] = []
-    if await _is_any_new(session, message.containment, *await _fitting(session, question, known)):
-        await lock_stations(session)
-        units, lots = await _fitting(session, question, known)
-        await lock_unit_ids(session, units)
-        above = await lock_containing(session, [], units)
+    if rows:
+        await lock_lot_ids(session, new_lots)
+        await lock_unit_ids(session, new_units)
+        above = await lock_containing(session, [], new_units)
         session.take_moment()
-        held = await _hold(session, message.containment, [*units, *above], lots)
+        held = await _hold(session, message.containment, [*new_units, *above], new_lots)
     else:
         session.repeated()
-    return ContainAnswer(containment=message.containment, lot=None, serial=None, subjects=len(held), held=held)
+    return ContainAnswer(containment=message.containment, lot=None, serial=None, subjects=len(rows), held=held)
 
 
 async def _fitting(session: ReadSession, question: Question, known: Known) -> tuple[list[int], list[int]]:
@@ -120,11 +142,6 @@ async def close_containment(session: Session, message: CloseRequest) -> Containm
 async def list_containments(session: ReadSession, *, open_only: bool) -> list[ContainmentAnswer]:
     """Containments with a question, the newest first."""
     return await containments(session, open_only=open_only)
-
-
-async def _is_any_new(session: ReadSession, containment: int, units: Sequence[int], lots: Sequence[int]) -> bool:
-    rows = await session.run(_NEW, containment=containment, units=units, lots=lots)
-    return bool(rows[0]["is_new"])
 
 
 async def _hold(

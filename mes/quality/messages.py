@@ -89,6 +89,7 @@ class Arrivals(Message):
     """Ask the open question of a containment again, and hold what has come to fit it."""
 
     containment: int
+    most: Annotated[int, Field(ge=1, le=100_000, description="At a time.")] = 2_000
 
 
 class ContainmentAnswer(Message):
@@ -102,7 +103,9 @@ class ContainmentAnswer(Message):
     affected: int
     places: dict[str, int]
     held: int
-    later: Annotated[int, Field(description="Of the holds ever set, those on what came after it was opened.")]
+    later: Annotated[
+        int, Field(description="Of the holds ever set, those set by reports, or by the watch for what arrives.")
+    ]
     closed_at: Moment | None
     closed_by: str | None
     close_reason: str | None

@@ -13,8 +13,6 @@ from mes.cells.models import Cell
 from mes.cycles.models import Cycle
 from mes.db import ReadSession, Session
 from mes.errors import NotFound
-from mes.find.language import parse
-from mes.find.queries import fitting, look_up
 from mes.genealogy.queries import above
 from mes.materials.models import Lot
 from mes.materials.queries import lock_lots_from
@@ -58,7 +56,9 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
     if message.window is not None:
         return await _lock_window(session, message.window)
     if message.question is not None:
-        return await _lock_fitting(session, message.question)
+        # what was reported by then is seen by who holds what fits; later ones see the question
+        await lock_stations(session)
+        return Subjects()
     serials = message.serials if message.serials is not None else [message.serial or ""]
     found = await lock_units(session, serials)
     if missing := sorted(set(serials) - set(found)):
@@ -66,21 +66,9 @@ async def lock_subjects(session: Session, message: ContainRequest) -> Subjects:
     return Subjects(units=[unit.id for unit in found.values()])
 
 
-async def _lock_fitting(session: Session, asked: str) -> Subjects:
-    """Lock every station, then what fits a question.
-
-    Reports hold their station for share: once all are held here none is under way, and later ones find the question.
-    It is asked before as well, so that stations wait for what is in memory by then.
-    """
-    question = parse(asked)
-    known = await look_up(session, question, None)
-    await fitting(session, question, known)
-    await lock_stations(session)
-    lots = [id_ for id_, _ in await fitting(session, question, known, "lot")]
-    await session.execute(select(Lot.id).where(Lot.id.in_(lots)).order_by(Lot.id).with_for_update())
-    units = [id_ for id_, _ in await fitting(session, question, known)]
-    await lock_unit_ids(session, units)
-    return Subjects(lots=lots, units=units)
+async def lock_lot_ids(session: Session, ids: Collection[int]) -> None:
+    """Lock the lots of these ids: whoever uses them up waits."""
+    await session.execute(select(Lot.id).where(Lot.id.in_(ids)).order_by(Lot.id).with_for_update())
 
 
 async def lock_stations(session: Session) -> None:
@@ -105,9 +93,13 @@ async def open_questions(session: ReadSession, containment: int | None = None) -
 
 
 async def newest_arrival(session: ReadSession) -> tuple[int, ...]:
-    """The newest unit, lot, and lot that came from another: as long as they are the same, nothing has come."""
+    """The newest unit, lot, lot that came from another, and question: as long as they are the same, nothing has come.
+
+    The question, since what came while it was being asked was seen by nobody who knew of it.
+    """
     row = await session.driver.fetchrow(
-        "SELECT (SELECT max(id) FROM unit), (SELECT max(id) FROM lot), (SELECT count(*) FROM lot_lineage)"
+        "SELECT (SELECT max(id) FROM unit), (SELECT max(id) FROM lot), (SELECT count(*) FROM lot_lineage), "
+        "(SELECT max(id) FROM containment_question)"
     )
     return tuple(number or 0 for number in row)
 
@@ -116,7 +108,8 @@ _CONTAINMENTS = """
     SELECT k.id AS containment, q.question, k.reason, k.opened_at, k.opened_by,
            (q.answer ->> 'affected')::bigint AS affected, (q.answer -> 'places')::text AS places,
            count(h.id) FILTER (WHERE h.released_at IS NULL) AS held,
-           count(h.id) FILTER (WHERE h.opened_at > k.opened_at) AS later, q.closed_at, q.closed_by, q.close_reason
+           count(h.id) FILTER (WHERE h.cycle_id IS NOT NULL OR h.opened_by <> k.opened_by) AS later,
+           q.closed_at, q.closed_by, q.close_reason
     FROM containment_question q JOIN containment k ON k.id = q.containment_id
     LEFT JOIN hold h ON h.containment_id = k.id
     WHERE (q.containment_id = $1 OR $1 IS NULL) AND (q.closed_at IS NULL OR NOT $2)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from mes import permissions
 from mes.http import DatabaseOf, reads, run
 from mes.materials.messages import LotAnswer, LotMerge, LotSplit
 from mes.quality import containments, dispositions, lots, queries, service
@@ -29,7 +30,10 @@ router = APIRouter(prefix="/api", tags=["quality"])
 @router.post("/containments", status_code=201)
 async def contain(request: Request, message: ContainRequest) -> ContainAnswer:
     """Hold what is named, and everything that contains it; no pack slips past while stations work."""
-    return await run(request, service.contain, message)
+    if message.question is None:
+        return await run(request, service.contain, message)
+    permissions.require(request.state.actor, "contain")
+    return await containments.contain_fitting(request.app.state.database, message, request.state.actor)
 
 
 @router.post("/containments/release")

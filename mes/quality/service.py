@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from mes.actor import Role
 from mes.db import Session
 from mes.errors import Conflict, Forbidden, NotFound
+from mes.find.messages import Found
 from mes.find.service import find
 from mes.genealogy.queries import containing
 from mes.products.queries import is_operation
@@ -98,13 +99,14 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
     """Hold what is named and everything that contains it.
 
     Trace, then hold, would let a pack slip past when a station fits a part meanwhile. So: lock the subjects, lock what
-    contains them, and trace again until nothing new appears; whoever fits a part of it later finds the hold.
+    contains them, and trace again until nothing new appears; whoever fits a part of it later finds the hold. A question
+    is only opened here: what it fits is held in turns of its own (containments.py), so that no station waits for all.
     """
     if message.at_operation is not None and not await is_operation(session, message.at_operation):
         raise NotFound(kind="route with an operation", name=message.at_operation)
+    affected = await find(session, message.question, limit=FROZEN) if message.question else None
     subjects = await lock_subjects(session, message)
-    # what a question fits is told by its units; a lot that it names is in those that used it up
-    suspects = await lock_containing(session, [] if message.question else subjects.lots, subjects.units)
+    suspects = await lock_containing(session, subjects.lots, subjects.units)
     session.take_moment()
     question = message.model_dump(
         mode="json", exclude={"reason", "stops", "at_operation", "release_roles"}, exclude_none=True
@@ -117,8 +119,8 @@ async def contain(session: Session, message: ContainRequest) -> ContainAnswer:
         opened_by=session.actor.name,
     )
     containment: int = (await session.execute(answer.returning(Containment.id))).scalar_one()
-    if message.question is not None:
-        await _keep_question(session, message, containment)
+    if affected is not None:
+        await _keep_question(session, message, containment, affected)
     await _hold_all(session, message, containment, subjects, suspects)
     held = sorted(suspects.values())
     session.tell(
@@ -148,13 +150,12 @@ async def lock_containing(session: Session, lots: Sequence[int], units: Sequence
     return suspects
 
 
-async def _keep_question(session: Session, message: ContainRequest, containment: int) -> None:
+async def _keep_question(session: Session, message: ContainRequest, containment: int, affected: Found) -> None:
     """Keep the question with its answer of this moment: it is asked of whatever comes until it is closed."""
-    found = await find(session, message.question or "", limit=FROZEN)
     kept = {
         "containment_id": containment,
-        "question": found.question,
-        "answer": found.model_dump(mode="json"),
+        "question": affected.question,
+        "answer": affected.model_dump(mode="json"),
         "stops": message.stops,
         "at_operation": message.at_operation,
         "release_roles": [role.value for role in message.release_roles],

@@ -10,9 +10,8 @@ from mes import permissions
 from mes.errors import Malformed
 from mes.find.language import LONGEST
 from mes.http import DatabaseOf, explain, reads, run
-from mes.quality.containments import close_containment, list_containments
+from mes.quality.containments import close_containment, contain_fitting, list_containments
 from mes.quality.messages import CloseRequest, ContainRequest
-from mes.quality.service import contain
 from mes.web.rendering import PATHS, PageRoute, page
 
 router = APIRouter(route_class=PageRoute)
@@ -37,7 +36,8 @@ async def hold_affected(
         message = ContainRequest(question=question, reason=reason)
     except ValidationError as error:
         raise Malformed("The form", explain(error)) from error
-    await run(request, contain, message)
+    permissions.require(request.state.actor, "contain")
+    await contain_fitting(request.app.state.database, message, request.state.actor)
     return RedirectResponse(PATHS["containments"], status_code=303)
 
 

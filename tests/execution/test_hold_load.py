@@ -34,6 +34,7 @@ from mes.materials.messages import LotReceipt
 from mes.materials.service import receive_lot
 from mes.plan.messages import PlantFiles
 from mes.plan.service import apply_plan
+from mes.quality.containments import contain_fitting
 from mes.quality.messages import ContainRequest, StationWindow
 from mes.quality.service import contain
 from mes.records.audit import audit
@@ -238,7 +239,10 @@ async def test_no_unit_passes_a_hold_set_while_sixteen_stations_work(database: D
             question, units, parts = hold(running)
             await running.more(BEFORE + running.chance.randrange(BEFORE), parts)
             message = ContainRequest(**question, reason=f"round {number}")
-            answer = await database.transact(contain, message, build.ACTOR)
+            if message.question is None:
+                answer = await database.transact(contain, message, build.ACTOR)
+            else:
+                answer = await contain_fitting(database, message, build.ACTOR)
             set_at = next(running.turns)
             await running.more(AFTER)
             running.is_over = True

@@ -15,9 +15,9 @@ from mes.errors import Malformed, NotFound
 from mes.find.language import parse
 from mes.people.messages import KeyRequest
 from mes.people.service import create_key
-from mes.quality.containments import close_containment, hold_arrivals, list_containments
+from mes.quality.containments import close_containment, contain_fitting, hold_arrivals, list_containments
 from mes.quality.messages import Arrivals, CloseRequest, ContainRequest, ReleaseRequest
-from mes.quality.service import contain, release_containment
+from mes.quality.service import release_containment
 from mes.records.audit import audit
 from mes.settings import Settings
 from mes.watch import ArrivalsWatch
@@ -32,7 +32,7 @@ SPC = {"chart": "i_mr"}
 async def ask(database: Database, asked: str, **more: Any) -> int:
     """Contain what a question fits; the containment's number."""
     message = ContainRequest(question=asked, reason="bad slurry", **more)
-    return (await database.transact(contain, message, build.QUALITY)).containment
+    return (await contain_fitting(database, message, build.QUALITY)).containment
 
 
 async def held(database: Database, containment: int) -> set[str]:
