@@ -66,14 +66,14 @@ class Written:
 
 # Ids are computed: pack p has a block of :block units, itself first, then its modules, then its cells, then a spare
 # cell for each module; of every hundredth module the first cell was replaced by its spare.
-_SHAPE = """
+_SHAPE = f"""
     WITH shape AS (
         SELECT p, p * (1 + m + c + m) AS base, m, c, c / m AS per, CAST($3 AS timestamptz)
-               + make_interval(secs => p * 86400.0 / {a_day}) AS at,
+               + make_interval(secs => p * 86400.0 / {PACKS_A_DAY}) AS at,
                (SELECT id FROM work_order WHERE number = 'BENCH') AS order_id
         FROM generate_series(CAST($1 AS bigint), CAST($2 AS bigint)) AS p,
              (SELECT CAST($4 AS bigint) AS m, CAST($5 AS bigint) AS c) AS of)
-""".format(a_day=PACKS_A_DAY)
+"""  # noqa: S608
 _UNITS = f"""
     {_SHAPE},
     made AS (
@@ -85,7 +85,7 @@ _UNITS = f"""
     SELECT d.id, d.serial, a.id, NULL, d.order_id, r.id, 'finished', d.at, d.at
     FROM made d JOIN part a ON a.number = d.part JOIN product_revision r ON r.part_id = a.id
     UNION ALL
-    SELECT base + 2 + m + k, 'C' || (p * (c + m) + k), a.id, l.id, NULL, NULL,
+    SELECT base + 2 + m + k, 'C' || lpad((p * (c + m) + k)::text, 10, '0'), a.id, l.id, NULL, NULL,
            CASE WHEN k < c AND k % per = 0 AND (p * m + k / per) % 100 = 0 THEN 'scrapped' ELSE 'received' END, at, NULL
     FROM shape CROSS JOIN part a CROSS JOIN generate_series(0, c + m - 1) AS k
     JOIN lot l ON l.number = 'CELL-' || (p * c + least(k, c - 1)) / {CELLS_A_LOT}
