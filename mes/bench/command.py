@@ -254,3 +254,26 @@ def seal(
     goals = {"ratio_to_unsealed": ">= 0.84", "fits": "1"}
     show(f"seals, {rounds} rounds of {reports} reports, {workers} worker(s)", figures, goals, as_json)
     raise typer.Exit(0 if figures["fits"] else 1)
+
+
+@bench.command()
+def trace(
+    packs: Annotated[int, typer.Option(help="Packs of the history.", min=100, max=1_000_000)] = 10_000,
+    cells: Annotated[int, typer.Option(help="Cells of a pack, in eight modules.", min=8, max=1000)] = 112,
+    asked: Annotated[int, typer.Option(help="Questions of each kind; medians are shown.", min=3)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Write a history of packs and ask of it, each time of another pack or lot, up to the answer's JSON.
+
+    Five hundred packs a day; cells in lots of 10,000; of every hundredth module a cell was replaced; a result of 14
+    values for each module, of 4 for each pack. as_built: the tree of a pack. record: its as-built record. where_used:
+    all packs and modules that contain a lot. sideways: which modules passed one of two welders in 7 days with a value
+    outside limits, and what they are in.
+    """
+    from mes.bench.trace import measure_trace
+
+    with Progress(SpinnerColumn(), *Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("writing packs", total=packs)
+        figures = measure_trace(packs, cells, asked, lambda done: progress.update(task, completed=done))
+    goals = {"as_built_p50_ms": "<= 50", "where_used_lot_ms": "<= 50"}
+    show(f"trace of {packs:,} packs of {cells} cells", figures, goals, as_json)

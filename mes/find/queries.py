@@ -12,6 +12,7 @@ from mes.db import ReadSession
 from mes.errors import Malformed
 from mes.find.compiling import OF_LOTS, Known, Statement, Subject, condition
 from mes.find.language import OF_UNITS, Question, Term, Value, terms
+from mes.genealogy.queries import edges_at
 from mes.materials.queries import derived_lots
 from mes.statement import Prepared
 
@@ -36,24 +37,24 @@ _LOOKED_UP = {
 }
 _CONTAINING = Prepared(
     text(
-        """
+        f"""
         WITH RECURSIVE own AS (SELECT * FROM unnest(:units, :certain) AS o (id, is_certain)),
         first AS (
-            SELECT i.parent_id AS id, bool_or(o.is_certain) AS is_certain FROM own o JOIN installation i
-            ON i.child_id = o.id WHERE i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of)
+            SELECT i.parent_id AS id, bool_or(o.is_certain) AS is_certain FROM own o
+            CROSS JOIN LATERAL {edges_at("child_id", "o.id", ":as_of")} i
             GROUP BY i.parent_id),
         above AS (
             SELECT id, is_certain FROM first
-            UNION SELECT i.parent_id, a.is_certain FROM above a JOIN installation i ON i.child_id = a.id
-            WHERE i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of)),
+            UNION SELECT i.parent_id, a.is_certain FROM above a
+            CROSS JOIN LATERAL {edges_at("child_id", "a.id", ":as_of")} i),
         every AS (
             SELECT id, bool_or(is_certain) AS is_certain, bool_or(is_own) AS is_own FROM (
                 SELECT id, is_certain, true AS is_own FROM own UNION ALL SELECT id, is_certain, false FROM above) x
             GROUP BY id)
         SELECT u.id, u.serial, p.number AS part, e.is_certain, e.is_own,
                e.is_own AND EXISTS (
-                   SELECT FROM installation i WHERE i.parent_id = u.id AND i.lot_id = ANY(:lots) AND i.child_id IS NULL
-                     AND i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of)) AS is_by_lot,
+                   SELECT FROM {edges_at("parent_id", "u.id", ":as_of")} i
+                   WHERE i.lot_id = ANY(:lots) AND i.child_id IS NULL) AS is_by_lot,
                CASE WHEN EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL
                                  AND EXISTS (SELECT FROM every o WHERE o.id = i.parent_id)) THEN 'inside'
                     WHEN r.state = 'shipped' THEN 'shipped' WHEN u.state = 'scrapped' THEN 'scrapped'
@@ -64,7 +65,7 @@ _CONTAINING = Prepared(
         FROM every e JOIN unit u ON u.id = e.id JOIN part p ON p.id = u.part_id
         LEFT JOIN crate_unit k ON k.unit_id = u.id AND k.taken_out_at IS NULL LEFT JOIN crate r ON r.id = k.crate_id
         ORDER BY u.id
-        """
+        """  # noqa: S608 - of SQL of ours
     ).bindparams(
         bindparam("units", type_=_IDS),
         bindparam("certain", type_=ARRAY(Boolean)),

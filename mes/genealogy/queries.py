@@ -43,31 +43,53 @@ class Edge:
     slot: str  # the part that the bill of material names for the place
 
 
+def open_edges(key: str, id_: str) -> str:
+    """SQL: the edges whose parent or child (`key`) this is, one unit after another by the index: never a whole table.
+
+    To be joined LATERAL; OFFSET 0 keeps the planner, which guesses a recursion's size, from reading all edges instead.
+    """
+    return f"(SELECT * FROM installation WHERE {key} = {id_} AND removed_at IS NULL OFFSET 0)"  # noqa: S608
+
+
+def edges_at(key: str, id_: str, at: str | None = None) -> str:
+    """SQL: the same as they were at a moment, or all there ever were: those removed have an index of their own."""
+    since, until = (f" AND installed_at <= {at}", f" AND removed_at > {at}") if at else ("", "")
+    return f"""(
+        (SELECT * FROM installation WHERE {key} = {id_} AND removed_at IS NULL{since} OFFSET 0)
+        UNION ALL
+        (SELECT * FROM installation WHERE {key} = {id_} AND removed_at IS NOT NULL{since}{until} OFFSET 0))"""  # noqa: S608
+
+
 # Level by level, distinct parents first: from a lot's edges to the units they are in, then up. The quantity of the
 # subject is counted at the first level and carried up. A lot is asked for with all that came from it.
 _CONTAINING = Prepared(
     text(
-        """
+        f"""
         WITH RECURSIVE derived AS (
             SELECT unnest(:lots) AS id
             UNION SELECT y.lot_id FROM lot_lineage y JOIN derived d ON y.from_lot_id = d.id),
-        edges AS (
-            SELECT id, parent_id, quantity FROM installation
-            WHERE (lot_id = ANY(ARRAY(SELECT id FROM derived)) OR child_id = ANY(:units)) AND removed_at IS NULL
-            UNION  -- units that a report named before their lot was received
-            SELECT i.id, i.parent_id, i.quantity FROM installation i JOIN unit u ON u.id = i.child_id
-            WHERE i.lot_id IS NULL AND i.child_id IS NOT NULL AND i.removed_at IS NULL
-                  AND u.lot_id = ANY(ARRAY(SELECT id FROM derived))),
-        first AS (SELECT parent_id AS id, sum(quantity) AS quantity FROM edges GROUP BY parent_id),
+        direct AS MATERIALIZED (
+            SELECT parent_id, child_id, quantity FROM installation
+            WHERE (lot_id = ANY(ARRAY(SELECT id FROM derived)) OR child_id = ANY(:units)) AND removed_at IS NULL),
+        -- of the lots and not among those: loose, or named by a report before their lot was received
+        others AS MATERIALIZED (
+            SELECT u.id FROM unit u WHERE u.lot_id = ANY(ARRAY(SELECT id FROM derived))
+            AND NOT EXISTS (SELECT FROM direct d WHERE d.child_id = u.id)),
+        first AS (
+            SELECT parent_id AS id, sum(quantity) AS quantity FROM (
+                SELECT parent_id, quantity FROM direct
+                UNION ALL SELECT i.parent_id, i.quantity FROM others o
+                          CROSS JOIN LATERAL {open_edges("child_id", "o.id")} i WHERE i.lot_id IS NULL) e
+            GROUP BY parent_id),
         above AS (
             SELECT id, quantity, id AS origin FROM first
-            UNION SELECT i.parent_id, a.quantity, a.origin FROM installation i JOIN above a ON i.child_id = a.id
-                  WHERE i.removed_at IS NULL),
+            UNION SELECT i.parent_id, a.quantity, a.origin FROM above a
+                  CROSS JOIN LATERAL {open_edges("child_id", "a.id")} i),
         summed AS (SELECT id, sum(quantity) AS quantity FROM above GROUP BY id)
         SELECT u.id, u.serial, p.number AS part, u.state, s.quantity,
                NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL) AS is_root
         FROM summed s JOIN unit u ON u.id = s.id JOIN part p ON p.id = u.part_id ORDER BY u.id
-        """
+        """  # noqa: S608
     ).bindparams(bindparam("lots", type_=ARRAY(BigInteger)), bindparam("units", type_=ARRAY(BigInteger)))
 )
 _ABOVE = Prepared(
@@ -82,42 +104,40 @@ _ABOVE = Prepared(
 )
 _CONTENT = Prepared(
     text(
-        """
+        f"""
         WITH RECURSIVE inside AS (
-            SELECT i.*, 1 AS depth FROM installation i
-            WHERE i.parent_id = :unit_id AND i.installed_at <= :as_of
-              AND (i.removed_at IS NULL OR i.removed_at > :as_of)
+            SELECT i.*, 1 AS depth FROM {edges_at("parent_id", ":unit_id", ":as_of")} i
             UNION ALL
-            SELECT i.*, n.depth + 1 FROM installation i JOIN inside n ON i.parent_id = n.child_id
-            WHERE i.installed_at <= :as_of AND (i.removed_at IS NULL OR i.removed_at > :as_of) AND n.depth < 20)
+            SELECT i.*, n.depth + 1 FROM inside n
+            CROSS JOIN LATERAL {edges_at("parent_id", "n.child_id", ":as_of")} i WHERE n.depth < 20)
         SELECT n.parent_id, n.child_id, n.depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
                l.supplier_lot, n.position, n.quantity, n.installed_at, n.removed_at, s.number AS slot
         FROM inside n JOIN part s ON s.id = n.part_id
         LEFT JOIN unit u ON u.id = n.child_id LEFT JOIN lot l ON l.id = coalesce(n.lot_id, u.lot_id)
         JOIN part p ON p.id = coalesce(u.part_id, l.part_id)
         ORDER BY n.depth, n.parent_id, p.number, n.position, n.id
-        """
+        """  # noqa: S608
     ).bindparams(bindparam("unit_id", type_=BigInteger), bindparam("as_of", type_=Timestamp(timezone=True)))
 )
 _PLACES = Prepared(
     text(
-        """
+        f"""
         SELECT i.parent_id, i.child_id, 0 AS depth, p.number AS part, u.serial, l.number AS lot, l.supplier,
                l.supplier_lot, i.position, i.quantity, i.installed_at, i.removed_at, p.number AS slot
-        FROM installation i JOIN part p ON p.id = i.part_id JOIN unit u ON u.id = i.parent_id
-        LEFT JOIN lot l ON l.id = i.lot_id
-        WHERE i.child_id = :unit_id ORDER BY i.installed_at, i.id
-        """
+        FROM {edges_at("child_id", ":unit_id")} i
+        JOIN part p ON p.id = i.part_id JOIN unit u ON u.id = i.parent_id LEFT JOIN lot l ON l.id = i.lot_id
+        ORDER BY i.installed_at, i.id
+        """  # noqa: S608
     ).bindparams(bindparam("unit_id", type_=BigInteger))
 )
 
 # What a part's own route asks of its lots, as it asks it now. What a lot was split off or put together from speaks for
 # it.
-_ASKED = """
+_ASKED = f"""
         WITH RECURSIVE inside AS (
             SELECT child_id, lot_id FROM installation WHERE parent_id = :unit_id AND removed_at IS NULL
-            UNION ALL SELECT i.child_id, i.lot_id FROM installation i JOIN inside n ON i.parent_id = n.child_id
-                      WHERE i.removed_at IS NULL),
+            UNION ALL SELECT i.child_id, i.lot_id FROM inside n
+                      CROSS JOIN LATERAL {open_edges("parent_id", "n.child_id")} i),
         lots AS (
             SELECT DISTINCT coalesce(n.lot_id, u.lot_id) AS id FROM inside n LEFT JOIN unit u ON u.id = n.child_id),
         own AS (
@@ -129,7 +149,7 @@ _ASKED = """
             SELECT id, kind FROM own
             UNION SELECT o.id, k.kind FROM own o, unnest(:kinds) AS k (kind)
             UNION SELECT CAST(:lot_id AS bigint), k.kind FROM unnest(:kinds) AS k (kind))
-"""
+"""  # noqa: S608
 _PAPERS = (
     bindparam("unit_id", type_=BigInteger),
     bindparam("lot_id", type_=BigInteger),

@@ -23,8 +23,14 @@ FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 _LOOSE = Prepared(
     text(
         """
-        SELECT count(*) AS loose FROM unit u WHERE u.lot_id = ANY(:lots)
-        AND NOT EXISTS (SELECT FROM installation i WHERE i.child_id = u.id AND i.removed_at IS NULL)
+        WITH fitted AS MATERIALIZED (
+            SELECT child_id FROM installation
+            WHERE lot_id = ANY(:lots) AND child_id IS NOT NULL AND removed_at IS NULL),
+        others AS MATERIALIZED (
+            SELECT u.id FROM unit u WHERE u.lot_id = ANY(:lots)
+            AND NOT EXISTS (SELECT FROM fitted f WHERE f.child_id = u.id))
+        SELECT count(*) AS loose FROM others o
+        WHERE NOT EXISTS (SELECT FROM installation i WHERE i.child_id = o.id AND i.removed_at IS NULL)
         """
     ).bindparams(bindparam("lots", type_=ARRAY(BigInteger)))
 )
