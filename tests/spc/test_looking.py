@@ -20,6 +20,7 @@ from mes.settings import Settings
 from mes.spc.judging import judge_charts
 from tests.build import charted
 from tests.conftest import ADMIN, server_url
+from tests.journeys.processes import typed
 from tests.spc.published import AIAG_GAUGE
 
 PNG, SPEC = b"\x89PNG\r\n\x1a\n", {"chart": "i_mr", "rules": [1], "on_signal": ["block"]}
@@ -105,15 +106,14 @@ def test_a_gauge_study_is_read_from_a_file(tmp_path: Path) -> None:
 
 
 async def test_the_commands_list_show_draw_close_and_restart(
-    charts: Database, database_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    charts: Database, database_name: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("MES_DATABASE_URL", server_url(database_name))
     picture = tmp_path / "chart.png"
 
     async def mes(*words: str) -> str:
-        shown = await asyncio.to_thread(CliRunner().invoke, cli, ["spc", *words], env={"COLUMNS": "150"})
-        assert shown.exit_code == 0, shown.output
-        return shown.output
+        shown = await asyncio.to_thread(typed, "spc", *words, url=server_url(database_name), folder=tmp_path)
+        assert shown.returncode == 0, shown.stderr
+        return shown.stdout
 
     assert "width_mm" in await mes("list")
     told = await mes("show", "1", "--position", "2", "--out", str(picture))
