@@ -73,6 +73,12 @@ async def serve(
                 await _serve_port(port, door, letters, links)
         except LinkLost as error:
             links.lost(station, str(error))
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Before Python 3.13 a time-out that runs out just as its work is done cancels whatever is awaited next,
+            # though nobody asked for it: a station must not go unserved for that.
+            links.lost(station, "a time-out cancelled it")
         except Exception as error:
             # The outermost loop of a station: whatever it is, the others are served on, and this one is tried again.
             log.exception("station_failed", station=station)

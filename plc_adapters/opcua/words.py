@@ -87,12 +87,11 @@ class Words:
         if not {"RecipeId", "RecipeParameters", "ReqRecipeId"} <= self._nodes.keys():
             return None
         await self.write(recipe_words(recipe))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.station.timeout_s):
-                while _digest(held := await self._held()) != recipe.digest:
-                    await self.session.changed(within_s=self.station.publishing_ms / 1000)
-                return _digest(held)
-        return _digest(await self._held())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.station.timeout_s
+        while _digest(held := await self._held()) != recipe.digest and loop.time() < until:
+            await self.session.changed(within_s=self.station.publishing_ms / 1000)
+        return _digest(held)
 
     async def _held(self) -> str:
         return str((await self.read(["ReqRecipeId"]))["ReqRecipeId"] or "")

@@ -1,5 +1,9 @@
 """What every port of every profile must do, against a real server: answer what is owed, whatever breaks in between."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,3 +170,27 @@ async def test_a_namespace_the_server_does_not_have_is_named(profile: tuple[Any,
     with pytest.raises(LinkLost, match="has no namespace urn:other"):
         async with opens(played.station.model_copy(update={"namespace": "urn:other"})):
             pass
+
+
+async def test_a_cancellation_that_nobody_asked_for_costs_the_link_and_not_the_station(
+    profile: tuple[Any, Any], door: RecordingDoor, tmp_path: Path
+) -> None:
+    """Before Python 3.13 a time-out may cancel what comes after its own work."""
+    device, opens = profile
+    opened = 0
+
+    @asynccontextmanager
+    async def cancelled_once(station: Any) -> AsyncIterator[Any]:
+        nonlocal opened
+        async with opens(station) as port:
+            opened += 1
+            if opened == 1:
+                raise asyncio.CancelledError
+            yield port
+
+    gateway = Gateway(device, cancelled_once, door, tmp_path / "letters")
+    gateway.start()
+    await device.bring("U-1")
+    assert await device.answered() == (True, "U-1")
+    assert opened == 2
+    await gateway.kill()
