@@ -33,7 +33,7 @@ from tests.conftest import DEMO_PLANT, server_url
 from tests.journeys.processes import Plant, Program, running_plant
 
 SEED = 20261123
-KILLS = 4  # of each
+KILLS = 3  # of each
 AT_ONCE = 2  # of these, both are killed
 PACKS = 30  # received; as many are built as it takes
 IN_FLOW = 8

@@ -8,7 +8,7 @@ from tests.simulation.run import run_seed
 from tests.simulation.server import make_template, stage
 from tests.simulation.shrink import keep, shorten, told
 
-SEEDS, AT_ONCE, STEPS = 20, 5, 110
+SEEDS, AT_ONCE, STEPS = 15, 5, 110
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, AT_ONCE))
